@@ -1,0 +1,20 @@
+//! Top
+mod once;
+mod pool;
+mod report;
+mod stop;
+mod sync;
+mod task;
+mod thread;
+
+pub use pool::{
+    BuildError, SubmitError, Submitter, TaskBuilder, ThreadPool, ThreadPoolBuilder, UnhandledPanic,
+};
+pub use report::{Shutdown, ShutdownReport, Stats, Straggler, TaskDetail, TaskId, TaskStatus};
+pub use stop::{StopCause, StopEvent, StopOnDrop, StopReason, Stopped};
+#[cfg(panic = "unwind")]
+pub use task::unwind_if_stopped;
+pub use task::{
+    CancelOnDrop, CancelOutcome, Canceller, Outcome, TaskError, TaskErrorKind, TaskHandle, current,
+};
+pub use thread::{Runnable, StoppableThread, StoppableThreadBuilder};

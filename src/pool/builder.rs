@@ -1,0 +1,384 @@
+//! How a pool is made.
+
+use super::ThreadPool;
+use super::capacity::Capacity;
+use super::hooks::{Hooks, Naming, UnhandledPanic};
+use super::idle::{Idle, MOST_WORKERS};
+use super::lifecycle::Life;
+use super::queue::Queue;
+use super::shared::{Core, Shared};
+use super::worker::{self, Post, Ready};
+use crate::report::Shutdown;
+use crate::report::ledger::Ledger;
+use crate::stop::{StopCause, StopReason};
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
+use crate::task::cell::Payload;
+use crate::task::home::{HomeRef, Host};
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::PoisonError;
+use std::sync::mpsc;
+use std::thread;
+
+/// As the standard library's threads have, but set by name, so that it is known.
+const STACK_SIZE: usize = 2 * 1024 * 1024;
+/// How many details of each kind a report keeps.
+const DETAILS: usize = 1_000;
+
+/// Sets up a [`ThreadPool`]; made by [`ThreadPool::builder`].
+///
+/// ```
+/// use stoppable::ThreadPool;
+///
+/// let pool = ThreadPool::builder()
+///     .threads(4)
+///     .name("index")
+///     .queue_capacity(1_000)
+///     .build()?;
+/// assert_eq!(pool.threads(), 4);
+/// # Ok::<(), stoppable::BuildError>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct ThreadPoolBuilder {
+    threads: Option<usize>,
+    name: Option<Arc<str>>,
+    naming: Naming,
+    stack_size: usize,
+    queue_capacity: Option<usize>,
+    on_drop: Shutdown,
+    details: usize,
+    hooks: Hooks,
+}
+
+impl ThreadPoolBuilder {
+    pub(super) fn new() -> Self {
+        ThreadPoolBuilder {
+            threads: None,
+            name: None,
+            naming: Naming::default(),
+            stack_size: STACK_SIZE,
+            queue_capacity: None,
+            on_drop: Shutdown::StopAll,
+            details: DETAILS,
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// How many worker threads there are, from 1 to 65,535. By default as many as the machine has
+    /// logical processors.
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// The pool's name, in reports and in the names of its threads (`name-0`, `name-1`, …).
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// How each thread is named, by its index from 0. By default by the pool's name.
+    pub fn thread_name(mut self, name: impl FnMut(usize) -> String + Send + 'static) -> Self {
+        self.naming = Naming(Some(Box::new(name)));
+        self
+    }
+
+    /// The stack of each worker thread, in bytes. 2 MiB by default.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// How many tasks may be pending; at least 1. Who submits more from outside the pool waits for
+    /// room ([`submit`](ThreadPool::submit)) or is refused ([`try_submit`](ThreadPool::try_submit)).
+    /// By default there is no limit.
+    pub fn queue_capacity(mut self, tasks: usize) -> Self {
+        self.queue_capacity = Some(tasks);
+        self
+    }
+
+    /// What the drop of the pool does. [`Shutdown::StopAll`] by default.
+    pub fn on_drop(mut self, mode: Shutdown) -> Self {
+        self.on_drop = mode;
+        self
+    }
+
+    /// How many tasks of each kind the report keeps details of. 1,000 by default.
+    pub fn report_details(mut self, tasks: usize) -> Self {
+        self.details = tasks;
+        self
+    }
+
+    /// Called on each worker thread, and each spare thread of a deep join, before its first task.
+    /// If it panics on a worker thread, [`build`](Self::build) fails.
+    pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.hooks.thread_start = Some(Box::new(hook));
+        self
+    }
+
+    /// Called on each such thread after its last task. A panic in it is contained.
+    pub fn on_thread_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
+        self.hooks.thread_stop = Some(Box::new(hook));
+        self
+    }
+
+    /// Called when a task has panicked and nobody will ever join it: its handle was dropped, or it
+    /// was never made ([`execute`](ThreadPool::execute)). Runs on the worker, or where the handle is
+    /// dropped; a panic in it is contained.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use stoppable::ThreadPool;
+    ///
+    /// let (tell, told) = mpsc::channel();
+    /// let pool = ThreadPool::builder()
+    ///     .threads(1)
+    ///     .on_unhandled_panic(move |panic| {
+    ///         tell.send(panic.message().unwrap_or("?").to_owned()).unwrap();
+    ///     })
+    ///     .build()?;
+    /// pool.execute(|_stop| panic!("nobody is looking")).unwrap();
+    /// assert_eq!(told.recv().unwrap(), "nobody is looking");
+    /// # Ok::<(), stoppable::BuildError>(())
+    /// ```
+    pub fn on_unhandled_panic(
+        mut self,
+        hook: impl Fn(&UnhandledPanic<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.unhandled_panic = Some(Box::new(hook));
+        self
+    }
+
+    /// Starts the threads, and returns when every start hook has run.
+    ///
+    /// # Errors
+    ///
+    /// Zero threads or more than 65,535, zero capacity, a NUL in a thread's name, a thread that the
+    /// operating system refuses, a start hook or a naming function that panics. Nothing is left
+    /// running then: every thread that was started has ended.
+    pub fn build(mut self) -> Result<ThreadPool, BuildError> {
+        let threads = self.threads.unwrap_or_else(num_cpus::get);
+        if threads == 0 {
+            return Err(Kind::ZeroThreads.into());
+        }
+        if threads > MOST_WORKERS {
+            return Err(Kind::TooManyThreads(threads).into());
+        }
+        if self.queue_capacity == Some(0) {
+            return Err(Kind::ZeroCapacity.into());
+        }
+        let names = self.thread_names(threads)?;
+        let on_drop = self.on_drop;
+        let core = self.core(threads);
+        match start(&core, names) {
+            Ok(()) => Ok(ThreadPool { core, on_drop }),
+            Err(error) => {
+                let cause = StopCause::shared(StopReason::Shutdown);
+                core.begin_and_bury(Shutdown::StopAll, cause);
+                core.join_threads();
+                Err(error)
+            }
+        }
+    }
+
+    fn thread_names(&mut self, threads: usize) -> Result<Vec<String>, BuildError> {
+        let pool = self.name.clone();
+        let mut naming = self.naming.0.take();
+        let name = |index| match &mut naming {
+            Some(naming) => naming(index),
+            None => format!("{}-{index}", pool.as_deref().unwrap_or("stoppable")),
+        };
+        let names: Vec<String> =
+            catch_unwind(AssertUnwindSafe(|| (0..threads).map(name).collect()))
+                .map_err(|payload| Kind::Hook(payload.into()))?;
+        match names.iter().find(|name| name.contains('\0')) {
+            Some(name) => Err(Kind::NulInName(name.clone()).into()),
+            None => Ok(names),
+        }
+    }
+
+    fn core(self, threads: usize) -> Core {
+        let shared = Arc::new(Shared {
+            name: self.name,
+            stack_size: self.stack_size,
+            hooks: self.hooks,
+            queue: Queue::new(),
+            idle: Idle::new(threads),
+            capacity: self.queue_capacity.map(Capacity::new),
+            posts: (0..threads).map(|_| Post::new()).collect(),
+            blocked: Mutex::new(Vec::new()),
+            life: Mutex::new(Life::new()),
+            thread_ended: Condvar::new(),
+            finished: AtomicBool::new(false),
+            graveyard: Mutex::new(Vec::new()),
+        });
+        let host: Arc<dyn Host> = shared.clone();
+        let home = HomeRef::new(None, Ledger::new(threads, self.details), host);
+        Core { home, shared }
+    }
+}
+
+/// Starts all threads, then waits for all of their start hooks.
+fn start(core: &Core, names: Vec<String>) -> Result<(), BuildError> {
+    let (ready, readiness) = mpsc::channel::<Ready>();
+    let mut failed = None;
+    for (lane, name) in names.into_iter().enumerate() {
+        if let Err(error) = spawn(core, lane, name, ready.clone()) {
+            failed = Some(Kind::Spawn(error));
+            break;
+        }
+    }
+    drop(ready);
+    for started in readiness {
+        if let Err(payload) = started {
+            failed.get_or_insert(Kind::Hook(payload.into()));
+        }
+    }
+    match failed {
+        Some(kind) => Err(kind.into()),
+        None => Ok(()),
+    }
+}
+
+fn spawn(core: &Core, lane: usize, name: String, ready: mpsc::Sender<Ready>) -> io::Result<()> {
+    let builder = thread::Builder::new()
+        .name(name)
+        .stack_size(core.shared.stack_size);
+    core.shared.thread_started();
+    let main = {
+        let core = core.clone();
+        move || worker::main(core, lane, ready)
+    };
+    // A stack size near the largest number makes the standard library panic instead of fail.
+    let spawned = catch_unwind(AssertUnwindSafe(|| builder.spawn(main)));
+    let thread = spawned.unwrap_or_else(|payload| {
+        crate::task::context::dispose(payload);
+        let size = core.shared.stack_size;
+        let text = format!("a stack of {size} bytes cannot be had");
+        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+    });
+    match thread {
+        Ok(thread) => {
+            core.shared.keep_thread(thread);
+            Ok(())
+        }
+        Err(error) => {
+            core.shared.thread_ended();
+            Err(error)
+        }
+    }
+}
+
+/// Why a pool could not be built.
+#[derive(Debug)]
+pub struct BuildError {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    ZeroThreads,
+    TooManyThreads(usize),
+    ZeroCapacity,
+    NulInName(String),
+    Spawn(io::Error),
+    Hook(HookPanic),
+}
+
+/// A payload in a lock, because it need not be `Sync`.
+#[derive(Debug)]
+struct HookPanic(std::sync::Mutex<Payload>, Option<String>);
+
+impl From<Payload> for HookPanic {
+    fn from(payload: Payload) -> Self {
+        let message = crate::task::panic_message(&*payload).map(str::to_owned);
+        HookPanic(std::sync::Mutex::new(payload), message)
+    }
+}
+
+impl From<Kind> for BuildError {
+    fn from(kind: Kind) -> Self {
+        BuildError { kind }
+    }
+}
+
+impl BuildError {
+    /// Whether zero threads were asked for.
+    pub fn is_zero_threads(&self) -> bool {
+        matches!(self.kind, Kind::ZeroThreads)
+    }
+
+    /// Whether more threads were asked for than a pool can have.
+    pub fn is_too_many_threads(&self) -> bool {
+        matches!(self.kind, Kind::TooManyThreads(_))
+    }
+
+    /// Whether a queue with no room was asked for.
+    pub fn is_zero_capacity(&self) -> bool {
+        matches!(self.kind, Kind::ZeroCapacity)
+    }
+
+    /// Whether a thread's name had a NUL in it.
+    pub fn is_nul_in_name(&self) -> bool {
+        matches!(self.kind, Kind::NulInName(_))
+    }
+
+    /// Whether the operating system refused to start a thread; [`source`](Error::source) is its
+    /// error.
+    pub fn is_spawn(&self) -> bool {
+        matches!(self.kind, Kind::Spawn(_))
+    }
+
+    /// Whether a start hook, or the function that names threads, panicked.
+    pub fn is_hook_panic(&self) -> bool {
+        matches!(self.kind, Kind::Hook(_))
+    }
+
+    /// The payload of the panic of a hook, or the error itself if none panicked.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, if it is of another kind.
+    pub fn into_panic(self) -> Result<Box<dyn Any + Send + 'static>, BuildError> {
+        match self.kind {
+            Kind::Hook(HookPanic(payload, _)) => {
+                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
+            kind => Err(BuildError { kind }),
+        }
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            Kind::ZeroThreads => f.write_str("a pool needs at least one thread"),
+            Kind::TooManyThreads(threads) => {
+                write!(
+                    f,
+                    "{threads} threads are more than the {MOST_WORKERS} a pool can have"
+                )
+            }
+            Kind::ZeroCapacity => f.write_str("a queue needs room for at least one task"),
+            Kind::NulInName(name) => write!(f, "the thread name {name:?} contains a NUL"),
+            Kind::Spawn(error) => write!(f, "a worker thread could not be started: {error}"),
+            Kind::Hook(HookPanic(_, Some(message))) => {
+                write!(f, "a start hook panicked: {message}")
+            }
+            Kind::Hook(HookPanic(_, None)) => f.write_str("a start hook panicked"),
+        }
+    }
+}
+
+impl Error for BuildError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.kind {
+            Kind::Spawn(error) => Some(error),
+            _ => None,
+        }
+    }
+}

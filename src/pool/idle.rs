@@ -1,0 +1,185 @@
+//! Who sleeps, who searches, and who wakes whom.
+//!
+//! A worker without a task *searches* for a while (it spins, looking at the queue) and then *sleeps*.
+//! One word counts both, and says whether the pool is closing:
+//!
+//! | bits | meaning |
+//! |---|---|
+//! | 0–15 | how many search |
+//! | 16–31 | how many sleep |
+//! | 32 | the pool is closing |
+//!
+//! 1. A submitter wakes a sleeper only if nobody searches and somebody sleeps. So a burst of
+//!    submissions costs one wake-up, and a pool with a searcher none.
+//! 2. A woken worker counts as a searcher from the moment it is chosen, so that two submitters do not
+//!    wake two workers for one task.
+//! 3. The last searcher to find a task wakes another worker if there is more. So what rule 1 left
+//!    out is made up for: as many wake as there is work, each by the one before.
+//! 4. A worker that goes to sleep looks at the queue once more after it has said so.
+//!
+//! # No task is stranded
+//!
+//! A submitter pushes, fences, and reads the word; a worker changes the word (from searching to
+//! sleeping), fences, and looks at the queue. By the fences one of the two sees what the other did.
+//! If the submitter sees the worker asleep and nobody searching, it wakes one. If it sees a searcher,
+//! that searcher has not yet said that it sleeps, and so will look after the push: either it finds
+//! this task, or it finds another one and then, being the last (rule 3), looks whether there is more.
+//! If it is not the last, the last one does so.
+
+use crate::stop::parker::Parker;
+use crate::sync::{AtomicU64, CachePadded, Mutex, Ordering, fence};
+
+const SEARCHER: u64 = 1;
+const SLEEPER: u64 = 1 << 16;
+const MASK: u64 = 0xffff;
+const CLOSING: u64 = 1 << 32;
+
+/// The most workers that the word can count.
+pub(crate) const MOST_WORKERS: usize = MASK as usize;
+
+pub(crate) struct Idle {
+    word: CachePadded<AtomicU64>,
+    /// The lanes of those who sleep, the latest last: it is the warmest and is woken first. The
+    /// number of sleepers in the word changes under this lock only.
+    sleepers: Mutex<Vec<usize>>,
+    parkers: Box<[Parker]>,
+    /// More searchers than this would only be in each other's way.
+    most_searchers: u64,
+}
+
+fn searchers(word: u64) -> u64 {
+    word & MASK
+}
+
+fn sleepers(word: u64) -> u64 {
+    (word / SLEEPER) & MASK
+}
+
+impl Idle {
+    pub(crate) fn new(workers: usize) -> Self {
+        Idle {
+            word: CachePadded::new(AtomicU64::new(0)),
+            sleepers: Mutex::new(Vec::with_capacity(workers)),
+            parkers: (0..workers).map(|_| Parker::new()).collect(),
+            most_searchers: workers.div_ceil(2) as u64,
+        }
+    }
+
+    /// A task has been pushed. Wakes a worker if that is needed; says whether the pool is closing.
+    #[inline]
+    pub(crate) fn notify(&self) -> bool {
+        // Partner: the fence in `sleep`, and that of the closer; see above.
+        fence(Ordering::SeqCst);
+        // Relaxed: ordered by the fence.
+        let word = self.word.load(Ordering::Relaxed);
+        if searchers(word) == 0 && sleepers(word) > 0 {
+            self.wake_one();
+        }
+        word & CLOSING != 0
+    }
+
+    #[cold]
+    fn wake_one(&self) {
+        let chosen = {
+            let mut list = self.sleepers.lock();
+            // Relaxed: a searcher that has come meanwhile has yet to look.
+            if searchers(self.word.load(Ordering::Relaxed)) > 0 {
+                return;
+            }
+            let Some(chosen) = list.pop() else {
+                return;
+            };
+            // Relaxed: the change is made under the lock; those who read it without the lock have
+            // their fences.
+            self.word
+                .fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::Relaxed);
+            chosen
+        };
+        self.parkers[chosen].unpark();
+    }
+
+    /// Marks the pool as closing and wakes everyone.
+    pub(crate) fn close(&self) {
+        // SeqCst with the fence after it: partner is the fence in `notify`. Either the submitter
+        // sees the mark, or the closer's look at the queue, which comes next, sees its task.
+        self.word.fetch_or(CLOSING, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.wake_all();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        // Acquire: partner is the RMW in `close`; who sees the mark sees the mode.
+        self.word.load(Ordering::Acquire) & CLOSING != 0
+    }
+
+    pub(crate) fn wake_all(&self) {
+        let chosen = {
+            let mut list = self.sleepers.lock();
+            let change = (SEARCHER.wrapping_sub(SLEEPER)).wrapping_mul(list.len() as u64);
+            // Relaxed: as in `wake_one`.
+            self.word.fetch_add(change, Ordering::Relaxed);
+            std::mem::take(&mut *list)
+        };
+        for lane in chosen {
+            self.parkers[lane].unpark();
+        }
+    }
+
+    /// Becomes a searcher, unless there are enough.
+    pub(crate) fn start_searching(&self) -> bool {
+        // Relaxed: a searcher has yet to look at the queue, so nothing depends on when it is seen
+        // to search; that it stops is what is fenced.
+        let mut word = self.word.load(Ordering::Relaxed);
+        while searchers(word) < self.most_searchers {
+            match self.word.compare_exchange_weak(
+                word,
+                word + SEARCHER,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(other) => word = other,
+            }
+        }
+        false
+    }
+
+    /// A searcher has found a task. If it was the last one and there is more, it wakes another.
+    pub(crate) fn found(&self, more: impl FnOnce() -> bool) {
+        // SeqCst, with the fence after it, orders the look for more behind the change: a submitter
+        // that still saw us searching has pushed before we look.
+        let before = self.word.fetch_sub(SEARCHER, Ordering::SeqCst);
+        if searchers(before) == 1 && sleepers(before) > 0 {
+            fence(Ordering::SeqCst);
+            if more() {
+                self.wake_one();
+            }
+        }
+    }
+
+    /// Goes to sleep unless `stay` says not to, and returns when woken: the caller then counts as a
+    /// searcher (true). False: `stay` said so, and it does not.
+    pub(crate) fn sleep(&self, lane: usize, searching: bool, stay: impl FnOnce() -> bool) -> bool {
+        {
+            let mut list = self.sleepers.lock();
+            list.push(lane);
+            let change = SLEEPER.wrapping_sub(SEARCHER * u64::from(searching));
+            // Relaxed: ordered by the fence below.
+            self.word.fetch_add(change, Ordering::Relaxed);
+        }
+        // Partner: the fence in `notify`.
+        fence(Ordering::SeqCst);
+        if stay() {
+            let mut list = self.sleepers.lock();
+            if let Some(place) = list.iter().rposition(|other| *other == lane) {
+                list.remove(place);
+                // Relaxed: as in `wake_one`.
+                self.word.fetch_sub(SLEEPER, Ordering::Relaxed);
+                return false;
+            }
+            // Somebody has chosen us: the token is there, or on its way.
+        }
+        self.parkers[lane].park();
+        true
+    }
+}

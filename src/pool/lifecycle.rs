@@ -1,0 +1,309 @@
+//! How a pool ends.
+//!
+//! | state | event | next |
+//! |---|---|---|
+//! | open | any shutdown, `set` of the pool's event, drop | closing, with that mode |
+//! | closing | a stronger mode | closing, with the stronger mode |
+//! | closing | nothing is outstanding | finished: the workers end |
+//!
+//! # Nothing is lost
+//!
+//! A task is accepted by one exchange in the ledger and then pushed. Closing shuts the ledger's door,
+//! marks the idle word, fences, and then takes what is in the queue. A submitter that was accepted
+//! before the door was shut pushes, fences, and looks at the idle word. By the fences either the
+//! closer finds the task in the queue, or the submitter sees the mark and does the closer's work for
+//! what it pushed ([`Core::pushed_while_closing`]).
+//!
+//! # When it is finished
+//!
+//! When nothing is outstanding and nothing can be submitted any more. While a pool drains, running
+//! tasks may still submit, so the door is shut for good in one exchange that succeeds only if nothing
+//! was accepted since the count was taken. Whoever ends the last task looks: a worker when it finds
+//! the queue empty, a canceller after its cancel, a closer after it has taken the queue.
+//!
+//! # Locks
+//!
+//! `life` before the queue's front before the ledger's book. No foreign code runs under any of them.
+
+use super::shared::{Core, Shared};
+use super::worker::Post;
+use crate::report::ledger::Door;
+use crate::report::{Parts, Shutdown, ShutdownReport, Straggler};
+use crate::stop::StopCause;
+use crate::sync::{Arc, Ordering, wait_deadline};
+use crate::task::home::Home;
+use crate::task::life::{self, Doomed};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+#[derive(Debug)]
+pub(crate) struct Life {
+    mode: Option<Shutdown>,
+    /// Why pending tasks never start, once they never do.
+    cause: Option<Arc<StopCause>>,
+    /// How many worker threads have not ended.
+    alive: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Life {
+    pub(super) fn new() -> Self {
+        Life {
+            mode: None,
+            cause: None,
+            alive: 0,
+            threads: Vec::new(),
+        }
+    }
+}
+
+/// Tasks that a shutdown has doomed, to be told of and dropped once no lock is held.
+#[must_use = "doomed tasks have to be buried"]
+pub(super) struct Fallen(Vec<Doomed>);
+
+impl Fallen {
+    /// Wakes all who wait, then drops the closures, here.
+    pub(super) fn bury(self) {
+        for doomed in &self.0 {
+            doomed.tell();
+        }
+        for doomed in self.0 {
+            doomed.drop_closure();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Shared {
+    /// Begins or strengthens a shutdown, and takes from the queue what will never start.
+    pub(super) fn close(&self, home: &Home, mode: Shutdown, cause: &Arc<StopCause>) -> Fallen {
+        let fallen = {
+            let mut life = self.life.lock();
+            self.close_locked(&mut life, home, mode, cause)
+        };
+        self.settle(home, &fallen);
+        fallen
+    }
+
+    /// As [`close`](Self::close), but leaves the drops of the closures to a worker.
+    fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &Arc<StopCause>) {
+        let (fallen, tell) = {
+            let mut life = self.life.lock();
+            let Fallen(mut doomed) = self.close_locked(&mut life, home, mode, cause);
+            let fallen = doomed.len();
+            let tell: Vec<_> = doomed.iter().filter_map(Doomed::listened).collect();
+            // Under the lock of `life`, so that no worker ends in between.
+            self.graveyard.lock().append(&mut doomed);
+            (fallen, tell)
+        };
+        for doomed in tell {
+            doomed.tell();
+        }
+        self.give_back(fallen);
+        self.check_finished(home);
+        self.idle.wake_all();
+    }
+
+    fn close_locked(
+        &self,
+        life: &mut Life,
+        home: &Home,
+        mode: Shutdown,
+        cause: &Arc<StopCause>,
+    ) -> Fallen {
+        let takes = mode >= Shutdown::CancelPending;
+        if life.mode < Some(mode) {
+            life.mode = Some(mode);
+        }
+        if takes && life.cause.is_none() {
+            life.cause = Some(Arc::clone(cause));
+        }
+        home.ledger
+            .close(if takes { Door::Closed } else { Door::Inside });
+        self.idle.close();
+        if let Some(capacity) = &self.capacity {
+            capacity.close();
+        }
+        if takes {
+            self.doom_pending(home, cause)
+        } else {
+            Fallen(Vec::new())
+        }
+    }
+
+    /// Takes everything out of the queue, and dooms what is pending.
+    fn doom_pending(&self, home: &Home, cause: &Arc<StopCause>) -> Fallen {
+        let tasks = self.queue.freeze(&home.ledger).take_all();
+        let taken = tasks.len();
+        let doomed = life::doom_all(home, tasks, cause);
+        self.queue.note_taken(taken - doomed.len());
+        Fallen(doomed)
+    }
+
+    /// Empties the queue without shutting down.
+    pub(super) fn cancel_pending(&self, home: &Home, cause: &Arc<StopCause>) -> usize {
+        let fallen = self.doom_pending(home, cause);
+        let count = fallen.len();
+        self.settle(home, &fallen);
+        fallen.bury();
+        count
+    }
+
+    /// What has to be done for tasks that were taken out of the queue.
+    fn settle(&self, home: &Home, fallen: &Fallen) {
+        self.give_back(fallen.len());
+        if self.idle.is_closing() {
+            self.check_finished(home);
+        }
+    }
+
+    fn give_back(&self, room: usize) {
+        if let (Some(capacity), true) = (&self.capacity, room > 0) {
+            capacity.release(room);
+        }
+    }
+
+    /// Ends the workers if nothing is outstanding and nothing will be. Called while closing.
+    pub(super) fn check_finished(&self, home: &Home) {
+        {
+            let life = self.life.lock();
+            if life.mode.is_none() || !home.ledger.close_if_done() {
+                return;
+            }
+            // Release: partner is the Acquire in `may_end`.
+            self.finished.store(true, Ordering::Release);
+        }
+        self.idle.wake_all();
+    }
+
+    /// Whether a worker may end: nothing is outstanding, nothing will be, and nothing is left to be
+    /// dropped.
+    pub(super) fn may_end(&self) -> bool {
+        // Acquire: partner is the Release in `check_finished`. A graveyard is filled under the lock
+        // of `life` by a closer that found tasks pending, and so before `finished` was set.
+        self.finished.load(Ordering::Acquire) && self.graveyard.lock().is_empty()
+    }
+
+    /// Drops closures that a shutdown has left to the workers.
+    pub(super) fn tend_graveyard(&self) {
+        loop {
+            let Some(doomed) = self.graveyard.lock().pop() else {
+                return;
+            };
+            doomed.drop_closure();
+        }
+    }
+
+    pub(super) fn thread_started(&self) {
+        self.life.lock().alive += 1;
+    }
+
+    pub(super) fn thread_ended(&self) {
+        self.life.lock().alive -= 1;
+        self.thread_ended.notify_all();
+    }
+
+    pub(super) fn keep_thread(&self, thread: JoinHandle<()>) {
+        self.life.lock().threads.push(thread);
+    }
+}
+
+impl Core {
+    /// A task was pushed, and the pool was found closing. If it is one that takes what is pending,
+    /// the closer may have looked before the push: its work is done again.
+    #[cold]
+    pub(super) fn pushed_while_closing(&self) {
+        let shared = &self.shared;
+        let cause = shared.life.lock().cause.clone();
+        if let Some(cause) = cause {
+            let fallen = shared.doom_pending(&self.home, &cause);
+            shared.settle(&self.home, &fallen);
+            fallen.bury();
+        }
+    }
+
+    /// Begins or strengthens a shutdown; what was pending is dropped here before this returns.
+    pub(super) fn begin_and_bury(&self, mode: Shutdown, cause: Arc<StopCause>) {
+        let Core { home, shared } = self;
+        shared.close(home, mode, &cause).bury();
+        if mode == Shutdown::StopAll {
+            // Its own call back to `close` finds nothing left to do.
+            home.node().raise_as_kind(cause);
+        }
+    }
+
+    /// Begins or strengthens a shutdown; what was pending is dropped by a worker.
+    pub(super) fn begin_and_leave(&self, mode: Shutdown, cause: Arc<StopCause>) {
+        let Core { home, shared } = self;
+        shared.close_and_leave(home, mode, &cause);
+        if mode == Shutdown::StopAll {
+            home.node().raise_as_kind(cause);
+        }
+    }
+
+    /// Waits until every worker thread has ended, or until `deadline`. Says whether they have.
+    pub(super) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
+        let mut life = self.shared.life.lock();
+        while life.alive > 0 {
+            let woken = wait_deadline(&self.shared.thread_ended, &mut life, deadline);
+            if !woken && life.alive > 0 {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Joins the threads, which are about to end, so that their local destructors have run too.
+    pub(super) fn join_threads(&self) {
+        let threads = std::mem::take(&mut self.shared.life.lock().threads);
+        for thread in threads {
+            // A worker contains every panic of foreign code, so this is never an error.
+            let _ = thread.join();
+        }
+    }
+
+    /// Lets the threads go: they end by themselves, and nobody joins them.
+    pub(super) fn detach_threads(&self) {
+        drop(std::mem::take(&mut self.shared.life.lock().threads));
+    }
+
+    /// What has become of every task so far.
+    pub(super) fn report(&self) -> ShutdownReport {
+        let Core { home, shared } = self;
+        // Counts and lists are not taken at one instant, so they are taken until they agree, which
+        // they do at once when little moves. They need not when much does, and then the counts are
+        // exact and the lists are as good as can be.
+        for tries in 0.. {
+            let running: Vec<_> = shared.posts.iter().flat_map(Post::tasks).collect();
+            let pending = if home.ledger.stats().pending > 0 {
+                shared.queue.freeze(&home.ledger).pending()
+            } else {
+                Vec::new()
+            };
+            let (stats, ids, exceptions) = home.ledger.closing_balance();
+            let agree =
+                (stats.running, stats.pending) == (running.len() as u64, pending.len() as u64);
+            if !agree && tries < 100 {
+                continue;
+            }
+            let stragglers = running.iter().map(|task| {
+                let name = task.shared_name().cloned();
+                let seen = task.state().load().seen();
+                Straggler::new(task.id(), name, task.node().cause(), seen)
+            });
+            return ShutdownReport::new(Parts {
+                pool: shared.name.clone(),
+                mode: shared.life.lock().mode,
+                stats,
+                ids,
+                exceptions,
+                stragglers: stragglers.collect(),
+                pending,
+            });
+        }
+        unreachable!("the loop ends by itself")
+    }
+}

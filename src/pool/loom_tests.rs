@@ -1,0 +1,1 @@
+//! Models of the pool, to be run under loom.

@@ -1,0 +1,316 @@
+//! The pool: a fixed number of worker threads that run tasks which can be stopped.
+//!
+//! - `builder`, `hooks`: how a pool is made.
+//! - `submit`: how tasks come in.
+//! - `queue`, `capacity`: where they wait.
+//! - `idle`: how workers sleep and are woken.
+//! - `worker`: how tasks are run, and joined from inside.
+//! - `lifecycle`: how a pool ends, and what it reports.
+//! - `shared`: what all of these share.
+
+mod builder;
+mod capacity;
+mod hooks;
+mod idle;
+mod lifecycle;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod queue;
+mod shared;
+mod submit;
+mod worker;
+
+pub use builder::{BuildError, ThreadPoolBuilder};
+pub use hooks::UnhandledPanic;
+pub use submit::{SubmitError, TaskBuilder};
+
+use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};
+use crate::stop::{StopCause, StopEvent, StopReason};
+use crate::task::TaskHandle;
+use shared::Core;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// A fixed number of threads that run tasks which can be stopped, and that tells how each one ended.
+///
+/// Tasks are closures that are handed their [`StopEvent`]. They are started in the order in which
+/// each thread submitted them; a worker that waits for a task which has not started runs it itself
+/// (see [`TaskHandle`]).
+///
+/// A pool is shared by reference or in an `Arc`. Its drop is a shutdown with [`Shutdown::StopAll`]
+/// (or [what was chosen](ThreadPoolBuilder::on_drop)) that joins the threads, so that their
+/// thread-local values have been dropped too; on one of the pool's own threads, where that would
+/// never end, it joins nobody.
+///
+/// ```
+/// use stoppable::{Outcome, Shutdown, ThreadPool};
+///
+/// let pool = ThreadPool::new(4);
+/// let count = pool.submit(|stop| {
+///     let mut n = 0_u64;
+///     while !stop.is_set() {
+///         n += 1;
+///     }
+///     n
+/// });
+/// count.wait_started();
+/// count.cancel();
+/// let Outcome::Cancelled { partial: Some(_n), .. } = count.outcome() else {
+///     panic!("it was stopped");
+/// };
+/// let report = pool.shutdown(Shutdown::Drain);
+/// assert_eq!((report.submitted(), report.cancelled()), (1, 1));
+/// ```
+pub struct ThreadPool {
+    core: Core,
+    on_drop: Shutdown,
+}
+
+impl ThreadPool {
+    /// A pool of `threads` threads, and defaults for all else.
+    ///
+    /// # Panics
+    ///
+    /// Where [`ThreadPoolBuilder::build`] gives an error: for zero threads, for too many, and when
+    /// the operating system refuses one.
+    pub fn new(threads: usize) -> Self {
+        match Self::builder().threads(threads).build() {
+            Ok(pool) => pool,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Sets up a pool in more detail.
+    pub fn builder() -> ThreadPoolBuilder {
+        ThreadPoolBuilder::new()
+    }
+
+    /// How many worker threads there are.
+    pub fn threads(&self) -> usize {
+        self.core.shared.posts.len()
+    }
+
+    /// The pool's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.core.shared.name.as_deref()
+    }
+
+    /// Submits a task.
+    ///
+    /// One allocation. If the queue is bounded and full it waits for room, in turn; a task that
+    /// submits to its own pool does not wait, and is let over the limit. Once a shutdown has begun
+    /// the task is refused: its closure is dropped at once and its handle says that it never started.
+    /// [`try_submit`](Self::try_submit) gives the closure back instead.
+    #[track_caller]
+    pub fn submit<F, T>(&self, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.submit((), closure)
+    }
+
+    /// Submits a task without waiting for room.
+    ///
+    /// # Errors
+    ///
+    /// If the queue is full, or the pool is being shut down. The closure is in the error, and a task
+    /// that found no room leaves no trace in the counts.
+    pub fn try_submit<F, T>(&self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.try_submit((), closure)
+    }
+
+    /// Submits a task that nobody will join. What it returns is dropped on the worker; if it panics,
+    /// [`on_unhandled_panic`](ThreadPoolBuilder::on_unhandled_panic) is called. Waits for room as
+    /// [`submit`](Self::submit) does.
+    ///
+    /// # Errors
+    ///
+    /// If the pool is being shut down. The closure is in the error.
+    pub fn execute<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.execute((), closure)
+    }
+
+    /// Sets up a task in more detail.
+    pub fn task(&self) -> TaskBuilder<'_> {
+        TaskBuilder::new(&self.core)
+    }
+
+    /// A handle that submits to the pool and does not keep it alive: for tasks that submit tasks.
+    pub fn submitter(&self) -> Submitter {
+        Submitter {
+            core: self.core.clone(),
+        }
+    }
+
+    /// The pool-wide stop event. Setting it is a shutdown with [`Shutdown::StopAll`] that does not
+    /// wait; its children read as set with it.
+    pub fn stop_event(&self) -> StopEvent {
+        StopEvent::of(self.core.home.node().clone())
+    }
+
+    /// The counts at this instant. Never behind what a handle has shown, and cheap: a few loads for
+    /// each worker and one short lock.
+    pub fn stats(&self) -> Stats {
+        self.core.home.ledger.stats()
+    }
+
+    /// Cancels every pending task, as [`TaskHandle::cancel`] does, and leaves the pool open. Says
+    /// how many there were.
+    #[track_caller]
+    pub fn cancel_pending(&self) -> usize {
+        let cause = StopCause::shared(StopReason::Requested);
+        self.core.shared.cancel_pending(&self.core.home, &cause)
+    }
+
+    /// Shuts the pool down, and returns when every thread has ended. The report is final.
+    ///
+    /// | mode | pending tasks | running tasks |
+    /// |---|---|---|
+    /// | `Drain` | run, and so does what running tasks still submit | finish |
+    /// | `CancelPending` | never start | finish |
+    /// | `StopAll` | never start | finish, with their stop events set |
+    ///
+    /// When tasks never start, their joiners are awake and what they captured has been dropped, on
+    /// this thread, before it waits for the running ones. It may be called again, and from several
+    /// threads: a stronger mode strengthens a weaker one under way.
+    ///
+    /// Called from one of the pool's own threads it begins the shutdown and returns at once, with the
+    /// caller among the tasks that still run.
+    #[track_caller]
+    pub fn shutdown(&self, mode: Shutdown) -> ShutdownReport {
+        let cause = StopCause::shared(StopReason::Shutdown);
+        self.core.begin_and_bury(mode, cause);
+        if !self.core.is_inside() {
+            self.core.wait_ended(None);
+            self.core.join_threads();
+        }
+        self.core.report()
+    }
+
+    /// As [`shutdown`](Self::shutdown), but waits at most for `timeout`; never less, while a task is
+    /// still running. The report then names those [tasks](ShutdownReport::stragglers), and
+    /// [is not final](ShutdownReport::is_final).
+    ///
+    /// The drops of what pending tasks captured are not part of the time.
+    #[track_caller]
+    pub fn shutdown_timeout(&self, mode: Shutdown, timeout: Duration) -> ShutdownReport {
+        let cause = StopCause::shared(StopReason::Shutdown);
+        self.core.begin_and_bury(mode, cause);
+        if !self.core.is_inside() {
+            self.core.wait_ended(Instant::now().checked_add(timeout));
+        }
+        self.core.report()
+    }
+
+    /// Begins a shutdown and does not wait for it. Pending tasks that will not start have ended, and
+    /// their joiners are awake, when this returns; what they captured is dropped by a thread of the
+    /// pool, as soon as one has time.
+    #[track_caller]
+    pub fn begin_shutdown(&self, mode: Shutdown) {
+        let cause = StopCause::shared(StopReason::Shutdown);
+        self.core.begin_and_leave(mode, cause);
+    }
+}
+
+impl Drop for ThreadPool {
+    fn drop(&mut self) {
+        let cause = StopCause::shared(StopReason::Shutdown);
+        self.core.begin_and_bury(self.on_drop, cause);
+        if self.core.is_inside() {
+            self.core.detach_threads();
+        } else {
+            self.core.join_threads();
+        }
+    }
+}
+
+impl fmt::Debug for ThreadPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ThreadPool { core, on_drop } = self;
+        f.debug_struct("ThreadPool")
+            .field("name", &core.shared.name)
+            .field("threads", &core.shared.posts.len())
+            .field("on_drop", on_drop)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Submits to a pool without keeping it alive; made by [`ThreadPool::submitter`]. Cheap to clone.
+///
+/// Once the pool is being shut down or has been dropped, what is submitted is refused.
+///
+/// ```
+/// use stoppable::{Shutdown, ThreadPool};
+///
+/// let pool = ThreadPool::new(1);
+/// let submitter = pool.submitter();
+/// pool.submit(move |_stop| {
+///     submitter.submit(|_stop| println!("submitted by a task")).join()
+/// });
+/// let report = pool.shutdown(Shutdown::Drain);
+/// assert_eq!(report.completed(), 2);
+/// ```
+#[derive(Clone)]
+pub struct Submitter {
+    core: Core,
+}
+
+impl Submitter {
+    /// As [`ThreadPool::submit`].
+    #[track_caller]
+    pub fn submit<F, T>(&self, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.submit((), closure)
+    }
+
+    /// As [`ThreadPool::try_submit`].
+    ///
+    /// # Errors
+    ///
+    /// If the queue is full, or the pool is being shut down, with the closure.
+    pub fn try_submit<F, T>(&self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.try_submit((), closure)
+    }
+
+    /// As [`ThreadPool::execute`].
+    ///
+    /// # Errors
+    ///
+    /// If the pool is being shut down, with the closure.
+    pub fn execute<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.execute((), closure)
+    }
+
+    /// Sets up a task in more detail.
+    pub fn task(&self) -> TaskBuilder<'_> {
+        TaskBuilder::new(&self.core)
+    }
+}
+
+impl fmt::Debug for Submitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Submitter")
+            .field("pool", &self.core.shared.name)
+            .finish_non_exhaustive()
+    }
+}

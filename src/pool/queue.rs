@@ -1,0 +1,249 @@
+//! The queue of pending tasks: first in, first out, and bounded in memory by what is pending.
+//!
+//! # Parts
+//!
+//! Submitters push into a crossbeam [`Injector`]; workers take from it, one task at a time, so that
+//! tasks are claimed in the order in which each thread submitted them. The injector cannot remove a
+//! task from its middle: one that is cancelled, or run early by a worker that joins it, stays as a
+//! *husk*, a cell with nothing in it. Husks are counted, and when there are more of them than live
+//! tasks somebody *sweeps*: it freezes the queue, moves the live tasks in order to `front`, and drops
+//! the husks. Workers take from `front` before they take from the injector. So order is kept, a
+//! cancel costs amortised O(1), and memory is bounded by a multiple of what is pending.
+//!
+//! # Freezing
+//!
+//! Whoever wants the queue to itself (a sweep, a shutdown that takes everything) locks `front`, sets
+//! `frozen`, and waits until no worker's lane is busy. A worker makes its lane busy before it looks
+//! at `frozen`, and looks at `frozen` before it looks at the queue:
+//!
+//! | freezer | worker |
+//! |---|---|
+//! | `frozen` = true | lane = busy |
+//! | fence | fence |
+//! | wait for each lane | `frozen`? then lane = free, and wait for the freezer |
+//!
+//! By the two fences at least one of them sees the other's store, so no worker is between its look
+//! and its claim while the freezer holds the queue. Submitters are not held up: they push to the
+//! injector's end, behind everything that the freezer moves. A worker never waits for `front` while
+//! its lane is busy (it tries, and steps back), so the two cannot wait for each other.
+
+use crate::report::TaskId;
+use crate::report::ledger::{Lane, Ledger};
+use crate::sync::{
+    AtomicBool, AtomicUsize, CachePadded, Injector, Mutex, MutexGuard, Ordering, Steal,
+    store_then_look,
+};
+use crate::task::cell::TaskRef;
+use crate::task::life::{self, Claimed};
+use std::collections::VecDeque;
+
+/// Fewer husks than this are not worth a sweep.
+const FEW_HUSKS: usize = 256;
+
+pub(crate) struct Queue {
+    injector: Injector<TaskRef>,
+    front: Mutex<VecDeque<TaskRef>>,
+    /// The length of `front`, to be looked at without the lock.
+    front_len: AtomicUsize,
+    frozen: AtomicBool,
+    /// How many husks are in the queue; wraps below zero for a moment when a husk is taken out
+    /// before it has been counted.
+    husks: CachePadded<AtomicUsize>,
+}
+
+enum Taken {
+    Task(TaskRef),
+    Empty,
+    /// Somebody else has the front of the queue.
+    Busy,
+}
+
+impl Queue {
+    pub(crate) fn new() -> Self {
+        Queue {
+            injector: Injector::new(),
+            front: Mutex::new(VecDeque::new()),
+            front_len: AtomicUsize::new(0),
+            frozen: AtomicBool::new(false),
+            husks: CachePadded::new(AtomicUsize::new(0)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn push(&self, task: TaskRef) {
+        self.injector.push(task);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        // Acquire: partner is the Release with which `front_len` is set.
+        self.front_len.load(Ordering::Acquire) == 0 && self.injector.is_empty()
+    }
+
+    /// Takes tasks out, in order, until one can be claimed. `None`: the queue is empty.
+    #[inline]
+    pub(crate) fn claim_next(&self, lane: &Lane) -> Option<Claimed> {
+        loop {
+            self.enter(lane);
+            let claimed = match self.take() {
+                Taken::Empty => {
+                    lane.leave(false);
+                    return None;
+                }
+                Taken::Busy => None,
+                Taken::Task(task) => life::claim(task).map_err(|husk| self.drop_husk(husk)).ok(),
+            };
+            lane.leave(claimed.is_some());
+            if claimed.is_some() {
+                return claimed;
+            }
+        }
+    }
+
+    /// Claims this one task, wherever in the queue it is. `None`: it is not pending.
+    pub(crate) fn claim_one(&self, lane: &Lane, task: &TaskRef) -> Option<Claimed> {
+        self.enter(lane);
+        let claimed = life::claim(task.clone()).ok();
+        lane.leave(claimed.is_some());
+        claimed
+    }
+
+    /// Makes the lane busy, at a moment when the queue is not frozen.
+    #[inline]
+    fn enter(&self, lane: &Lane) {
+        lane.enter();
+        // Relaxed: ordered by the fence in `Lane::enter`; see the table above.
+        while self.frozen.load(Ordering::Relaxed) {
+            lane.leave(false);
+            // The freezer holds this lock for as long as the queue is frozen.
+            drop(self.front.lock());
+            lane.enter();
+        }
+    }
+
+    #[inline]
+    fn take(&self) -> Taken {
+        // Acquire: partner is the Release with which it is set.
+        if self.front_len.load(Ordering::Acquire) > 0 {
+            let Some(mut front) = self.front.try_lock() else {
+                return Taken::Busy;
+            };
+            let task = front.pop_front();
+            self.note_len(&front);
+            if let Some(task) = task {
+                return Taken::Task(task);
+            }
+        }
+        loop {
+            match self.injector.steal() {
+                Steal::Success(task) => return Taken::Task(task),
+                Steal::Empty => return Taken::Empty,
+                Steal::Retry => {}
+            }
+        }
+    }
+
+    fn note_len(&self, front: &VecDeque<TaskRef>) {
+        // Release: who sees the length sees the tasks, once it has the lock.
+        self.front_len.store(front.len(), Ordering::Release);
+    }
+
+    #[cold]
+    fn drop_husk(&self, husk: TaskRef) {
+        // Relaxed: a count that only guides the sweeps.
+        self.husks.fetch_sub(1, Ordering::Relaxed);
+        drop(husk);
+    }
+
+    /// Counts a task that stays in the queue as a husk, and sweeps when there are too many.
+    pub(crate) fn note_husk(&self, ledger: &Ledger) {
+        // Relaxed: as above.
+        let husks = self.husks.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        // More than half of the values would be a count below zero.
+        if husks >= FEW_HUSKS && husks <= isize::MAX as usize && husks % 64 == 0 {
+            // Relaxed: a guess is enough.
+            let len = self.front_len.load(Ordering::Relaxed) + self.injector.len();
+            if husks > len / 2 {
+                self.freeze(ledger).sweep();
+            }
+        }
+    }
+
+    /// Waits until no worker is at the queue, and keeps them away until the guard is dropped.
+    pub(crate) fn freeze(&self, ledger: &Ledger) -> Frozen<'_> {
+        let front = self.front.lock();
+        store_then_look(&self.frozen, true);
+        ledger.wait_lanes();
+        Frozen { queue: self, front }
+    }
+}
+
+/// The queue, while no worker is at it.
+pub(crate) struct Frozen<'a> {
+    queue: &'a Queue,
+    front: MutexGuard<'a, VecDeque<TaskRef>>,
+}
+
+impl Frozen<'_> {
+    /// Moves what is in the injector to the front, behind what is there.
+    fn gather(&mut self) {
+        // As many as there are now: submitters may go on for ever.
+        let mut most = self.queue.injector.len();
+        while most > 0 {
+            match self.queue.injector.steal() {
+                Steal::Success(task) => self.front.push_back(task),
+                Steal::Empty => break,
+                Steal::Retry => continue,
+            }
+            most -= 1;
+        }
+    }
+
+    /// Takes every task out, in order, husks too.
+    pub(crate) fn take_all(mut self) -> Vec<TaskRef> {
+        self.gather();
+        let all = std::mem::take(&mut *self.front);
+        self.queue.note_len(&self.front);
+        all.into()
+    }
+
+    /// Drops the husks and leaves the pending tasks, in order.
+    fn sweep(mut self) {
+        self.gather();
+        let before = self.front.len();
+        // Dropping a husk runs no foreign code: its closure is gone, and it never had a value.
+        self.front.retain(|task| !task.state().load().has_begun());
+        let swept = before - self.front.len();
+        if self.front.capacity() > 4 * self.front.len() {
+            self.front.shrink_to_fit();
+        }
+        self.queue.note_len(&self.front);
+        self.queue.note_taken(swept);
+    }
+
+    /// The ids of the tasks that are pending.
+    pub(crate) fn pending(mut self) -> Vec<TaskId> {
+        self.gather();
+        self.queue.note_len(&self.front);
+        let pending = self
+            .front
+            .iter()
+            .filter(|task| !task.state().load().has_begun());
+        pending.map(TaskRef::id).collect()
+    }
+}
+
+impl Queue {
+    /// Uncounts husks that have been taken out.
+    pub(crate) fn note_taken(&self, husks: usize) {
+        // Relaxed: a count that only guides the sweeps.
+        self.husks.fetch_sub(husks, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        // Release: a worker that sees the queue thawed, and one that waited for the lock, sees what
+        // was done to it.
+        self.queue.frozen.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,75 @@
+//! What the workers, the submitters and the owner of a pool share.
+
+use super::capacity::Capacity;
+use super::hooks::{Hooks, UnhandledPanic};
+use super::idle::Idle;
+use super::lifecycle::Life;
+use super::queue::Queue;
+use super::worker::Post;
+use crate::report::TaskId;
+use crate::stop::StopCause;
+use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
+use crate::task::cell::TaskRef;
+use crate::task::home::{Home, HomeRef, Host};
+use crate::task::life::Doomed;
+use std::any::Any;
+use std::fmt;
+
+pub(crate) struct Shared {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) stack_size: usize,
+    pub(super) hooks: Hooks,
+    pub(super) queue: Queue,
+    pub(super) idle: Idle,
+    pub(super) capacity: Option<Capacity>,
+    /// What each worker shows of itself.
+    pub(super) posts: Box<[Post]>,
+    /// The workers that wait for a task, and for which. See `worker.rs`.
+    pub(super) blocked: Mutex<Vec<(usize, TaskRef)>>,
+    pub(super) life: Mutex<Life>,
+    /// A worker thread has ended.
+    pub(super) thread_ended: Condvar,
+    /// Nothing is outstanding and nothing will be: the workers may end. Set under `life`'s lock.
+    pub(super) finished: AtomicBool,
+    /// Closures that a worker is to drop.
+    pub(super) graveyard: Mutex<Vec<Doomed>>,
+}
+
+impl Host for Shared {
+    fn left_queue(&self, home: &Home) {
+        if let Some(capacity) = &self.capacity {
+            capacity.release(1);
+        }
+        self.queue.note_husk(&home.ledger);
+        if self.idle.is_closing() {
+            self.check_finished(home);
+        }
+    }
+
+    fn stopped(&self, home: &Home, cause: Arc<StopCause>) {
+        self.close(home, crate::report::Shutdown::StopAll, &cause)
+            .bury();
+    }
+
+    fn unhandled_panic(&self, id: TaskId, name: Option<&str>, payload: &(dyn Any + Send)) {
+        if let Some(hook) = &self.hooks.unhandled_panic {
+            hook(&UnhandledPanic::new(id, name, payload));
+        }
+    }
+}
+
+/// A pool as its users, its workers and its owner hold it.
+#[derive(Clone)]
+pub(crate) struct Core {
+    pub(super) home: HomeRef,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("name", &self.shared.name)
+            .field("threads", &self.shared.posts.len())
+            .finish_non_exhaustive()
+    }
+}

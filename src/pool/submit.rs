@@ -1,0 +1,300 @@
+//! How tasks come in.
+#![allow(
+    unsafe_code,
+    reason = "tasks and handles are born here, with types that borrow nothing"
+)]
+
+use super::shared::Core;
+use crate::report::TaskId;
+use crate::stop::{StopCause, StopEvent, StopReason};
+use crate::sync::Arc;
+use crate::task::TaskHandle;
+use crate::task::cell::{Birth, Extra, Room, TaskRef};
+use crate::task::context;
+use crate::task::life::{Doomed, first_word};
+use std::error::Error;
+use std::fmt;
+
+/// Why a task was not accepted, with its closure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SubmitError<F> {
+    /// There was no room in the queue. Only where the call does not wait for room.
+    Full(F),
+    /// The pool is being shut down, or has been.
+    ShutDown(F),
+}
+
+impl<F> SubmitError<F> {
+    /// The closure.
+    pub fn into_inner(self) -> F {
+        match self {
+            SubmitError::Full(closure) | SubmitError::ShutDown(closure) => closure,
+        }
+    }
+
+    /// Whether there was no room in the queue.
+    pub fn is_full(&self) -> bool {
+        matches!(self, SubmitError::Full(_))
+    }
+
+    /// Whether the pool is being shut down, or has been.
+    pub fn is_shut_down(&self) -> bool {
+        matches!(self, SubmitError::ShutDown(_))
+    }
+}
+
+impl<F> fmt::Display for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SubmitError::Full(_) => "the pool's queue is full",
+            SubmitError::ShutDown(_) => "the pool has been shut down",
+        })
+    }
+}
+
+impl<F> fmt::Debug for SubmitError<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SubmitError::Full(_) => "Full(..)",
+            SubmitError::ShutDown(_) => "ShutDown(..)",
+        })
+    }
+}
+
+impl<F> Error for SubmitError<F> {}
+
+enum Refusal {
+    Full,
+    ShutDown,
+}
+
+impl Refusal {
+    fn with<F>(self, closure: F) -> SubmitError<F> {
+        match self {
+            Refusal::Full => SubmitError::Full(closure),
+            Refusal::ShutDown => SubmitError::ShutDown(closure),
+        }
+    }
+}
+
+impl Core {
+    #[track_caller]
+    pub(super) fn submit<F, T, X>(&self, extra: X, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+        X: Room,
+    {
+        let (task, handle) = match self.admit(true) {
+            Ok(id) => self.birth(id, true, true, extra, closure),
+            Err(_) => return self.refused(extra, closure),
+        };
+        self.push(task);
+        // SAFETY: the task was born with a handle two lines above, for this `T`, and this is it.
+        unsafe { TaskHandle::new(handle) }
+    }
+
+    pub(super) fn try_submit<F, T, X>(
+        &self,
+        extra: X,
+        closure: F,
+    ) -> Result<TaskHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+        X: Room,
+    {
+        let id = match self.admit(false) {
+            Ok(id) => id,
+            Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
+        };
+        let (task, handle) = self.birth(id, true, true, extra, closure);
+        self.push(task);
+        // SAFETY: the task was born with a handle two lines above, for this `T`, and this is it.
+        Ok(unsafe { TaskHandle::new(handle) })
+    }
+
+    pub(super) fn execute<F, T, X>(&self, extra: X, closure: F) -> Result<TaskId, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+        X: Room,
+    {
+        let id = match self.admit(true) {
+            Ok(id) => id,
+            Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
+        };
+        let (task, spare) = self.birth(id, true, false, extra, closure);
+        drop(spare);
+        self.push(task);
+        Ok(id)
+    }
+
+    /// Takes room in the queue and an id in the ledger.
+    #[inline]
+    fn admit(&self, wait: bool) -> Result<TaskId, Refusal> {
+        let Core { home, shared } = self;
+        if let Some(capacity) = &shared.capacity {
+            if !wait {
+                if !capacity.try_acquire() {
+                    return Err(Refusal::Full);
+                }
+            } else if self.is_inside() {
+                capacity.acquire_over();
+            } else {
+                capacity.acquire();
+            }
+        }
+        if let Some(id) = home.ledger.admit(false) {
+            return Ok(id);
+        }
+        self.admit_inside().ok_or_else(|| {
+            if let Some(capacity) = &shared.capacity {
+                capacity.release(1);
+            }
+            Refusal::ShutDown
+        })
+    }
+
+    /// The door is not open: running tasks may still submit while the pool drains.
+    #[cold]
+    fn admit_inside(&self) -> Option<TaskId> {
+        if self.is_inside() {
+            self.home.ledger.admit(true)
+        } else {
+            None
+        }
+    }
+
+    /// Whether the calling thread is one of the pool's workers.
+    pub(super) fn is_inside(&self) -> bool {
+        context::worker_of(&self.home).is_some()
+    }
+
+    #[cold]
+    fn count_refusal(&self, refusal: Refusal) -> Refusal {
+        if let Refusal::ShutDown = refusal {
+            self.home.ledger.refuse_without_id();
+        }
+        refusal
+    }
+
+    /// A handle on a task that never starts.
+    #[cold]
+    #[track_caller]
+    fn refused<F, T, X>(&self, extra: X, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+        X: Room,
+    {
+        let id = self.home.ledger.refuse();
+        let (task, handle) = self.birth(id, false, true, extra, closure);
+        task.node()
+            .give_cause(StopCause::shared(StopReason::Shutdown));
+        Doomed::refused(task).drop_closure();
+        // SAFETY: the task was born with a handle three lines above, for this `T`, and this is it.
+        unsafe { TaskHandle::new(handle) }
+    }
+
+    #[inline]
+    fn birth<F, T, X>(
+        &self,
+        id: TaskId,
+        accepted: bool,
+        handle: bool,
+        extra: X,
+        closure: F,
+    ) -> (TaskRef, TaskRef)
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+        X: Room,
+    {
+        let birth = Birth {
+            parent: self.home.node().clone(),
+            id,
+            word: first_word(accepted, handle),
+            extra,
+        };
+        // SAFETY: closure and value borrow nothing, since both are `'static`.
+        unsafe { TaskRef::new(birth, closure) }
+    }
+
+    #[inline]
+    fn push(&self, task: TaskRef) {
+        self.shared.queue.push(task);
+        if self.shared.idle.notify() {
+            self.pushed_while_closing();
+        }
+    }
+}
+
+/// Sets up one task; made by [`ThreadPool::task`](crate::ThreadPool::task).
+///
+/// ```
+/// use stoppable::ThreadPool;
+///
+/// let pool = ThreadPool::new(1);
+/// let handle = pool.task().name("answer").submit(|_stop| 6 * 7);
+/// assert_eq!(handle.name(), Some("answer"));
+/// assert_eq!(handle.join().unwrap(), 42);
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is submitted until `submit` is called"]
+pub struct TaskBuilder<'a> {
+    core: &'a Core,
+    extra: Extra,
+}
+
+impl<'a> TaskBuilder<'a> {
+    pub(super) fn new(core: &'a Core) -> Self {
+        TaskBuilder {
+            core,
+            extra: Extra::default(),
+        }
+    }
+
+    /// The task's name, for errors and reports.
+    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.extra.name = Some(name.into());
+        self
+    }
+
+    /// As [`ThreadPool::submit`](crate::ThreadPool::submit).
+    #[track_caller]
+    pub fn submit<F, T>(self, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.submit(self.extra, closure)
+    }
+
+    /// As [`ThreadPool::try_submit`](crate::ThreadPool::try_submit).
+    ///
+    /// # Errors
+    ///
+    /// If there is no room or the pool is being shut down, with the closure.
+    pub fn try_submit<F, T>(self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.try_submit(self.extra, closure)
+    }
+
+    /// As [`ThreadPool::execute`](crate::ThreadPool::execute).
+    ///
+    /// # Errors
+    ///
+    /// If the pool is being shut down, with the closure.
+    pub fn execute<F, T>(self, closure: F) -> Result<TaskId, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.core.execute(self.extra, closure)
+    }
+}

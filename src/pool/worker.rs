@@ -1,0 +1,318 @@
+//! A worker: it claims tasks and runs them, and when one of them waits for another task of the pool
+//! that has not started, it runs that one on the spot.
+//!
+//! # Deep joins
+//!
+//! A chain of tasks, each of which joins the next, is run by one worker as nested calls. Stack is
+//! finite, so a worker that has used more than half of its own runs the next task of the chain on a
+//! *spare* thread with a fresh stack, and sleeps until it has. The spare thread acts for the worker:
+//! it counts in the same lane and shows its tasks at the same post, one of the two at a time. So at
+//! most as many threads run as the pool has, however many have to wait for them.
+//!
+//! # Circles
+//!
+//! A worker that must sleep until a task which has started ends, first looks whether that task waits
+//! for the worker: it follows, under one lock, from the task to the blocked worker on whose stack it
+//! is, to the task for which that worker waits, and so on. If it comes back to itself, nobody in the
+//! circle could ever go on, and the join is refused. A worker is added to the list of the blocked in
+//! the same hold of the lock, so of several that close a circle at the same moment one is last and
+//! finds it.
+
+use super::shared::Core;
+use crate::report::ledger::Lane;
+use crate::sync::{Arc, Mutex, spin_loop, thread_local, yield_now};
+use crate::task::cell::TaskRef;
+use crate::task::context::{self, Circle, Worker, contained};
+use crate::task::home::Home;
+use crate::task::life::Claimed;
+use crate::task::slot::Slot;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
+use std::thread;
+
+/// How often a searcher looks at the queue before it sleeps, in a row and then with a yield between.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 200 };
+const YIELDS: u32 = if cfg!(loom) { 0 } else { 4 };
+
+thread_local! {
+    /// Where this worker thread's stack begins.
+    static STACK_BASE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// What a worker shows of itself to others.
+#[derive(Debug)]
+pub(crate) struct Post {
+    slot: Slot,
+    /// The tasks that wait, further up the worker's stack, for the one in the slot.
+    outer: Mutex<Vec<TaskRef>>,
+}
+
+impl Post {
+    pub(super) fn new() -> Self {
+        Post {
+            slot: Slot::new(),
+            outer: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The tasks that this worker is running.
+    pub(super) fn tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = self.outer.lock().clone();
+        if let Some(task) = self.slot.look() {
+            if !tasks.iter().any(|other| other.same(&task)) {
+                tasks.push(task);
+            }
+        }
+        tasks.retain(|task| !task.state().load().is_done());
+        tasks
+    }
+}
+
+/// A thread that acts for one of the pool's workers.
+struct Acting {
+    core: Core,
+    lane: usize,
+}
+
+impl Acting {
+    fn lane(&self) -> &Lane {
+        self.core.home.ledger.lane(self.lane)
+    }
+
+    fn post(&self) -> &Post {
+        &self.core.shared.posts[self.lane]
+    }
+
+    /// Claims and runs tasks until the pool is finished.
+    fn work(&self) {
+        while let Some(claimed) = self.next() {
+            self.run(claimed);
+        }
+    }
+
+    fn run(&self, claimed: Claimed) {
+        if let Some(capacity) = &self.core.shared.capacity {
+            capacity.release(1);
+        }
+        claimed.run(self.lane(), &self.post().slot);
+    }
+
+    /// The next task, for as long as it takes. `None`: the worker may end.
+    fn next(&self) -> Option<Claimed> {
+        let shared = &self.core.shared;
+        let (idle, queue) = (&shared.idle, &shared.queue);
+        let mut searching = false;
+        loop {
+            if let Some(claimed) = queue.claim_next(self.lane()) {
+                if searching {
+                    idle.found(|| !queue.is_empty());
+                }
+                return Some(claimed);
+            }
+            if idle.is_closing() {
+                shared.tend_graveyard();
+                shared.check_finished(&self.core.home);
+                if shared.may_end() {
+                    return None;
+                }
+            }
+            searching = searching || idle.start_searching();
+            if searching && self.search() {
+                continue;
+            }
+            searching = idle.sleep(self.lane, searching, || {
+                !queue.is_empty() || shared.may_end()
+            });
+        }
+    }
+
+    /// Looks at the queue for some microseconds. Says whether there is something.
+    fn search(&self) -> bool {
+        let queue = &self.core.shared.queue;
+        for _ in 0..LOOKS {
+            if !queue.is_empty() {
+                return true;
+            }
+            spin_loop();
+        }
+        for _ in 0..YIELDS {
+            yield_now();
+            if !queue.is_empty() {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Runs a task inside another one that waits for it.
+    fn run_inside(&self, task: &TaskRef) {
+        let core = &self.core;
+        let Some(claimed) = core.shared.queue.claim_one(self.lane(), task) else {
+            return;
+        };
+        // It stays in the queue as a husk; its room, if that is counted, is given back with it.
+        use crate::task::home::Host;
+        core.shared.left_queue(&core.home);
+        let post = self.post();
+        let outer = post.slot.look();
+        post.outer.lock().extend(outer.clone());
+        claimed.run(self.lane(), &post.slot);
+        if outer.is_some() {
+            let popped = post.outer.lock().pop();
+            drop(popped);
+        }
+    }
+
+    /// Runs a task inside another one, on a fresh stack. False: there was none to be had.
+    fn run_on_spare(&self, task: &TaskRef) -> bool {
+        let acting = (self.core.clone(), self.lane);
+        let task = task.clone();
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        let builder = thread::Builder::new()
+            .name(name)
+            .stack_size(self.core.shared.stack_size);
+        let spawned = builder.spawn(move || {
+            let (core, lane) = acting;
+            let hooks = &core.shared.hooks;
+            let acting = Rc::new(Acting {
+                core: core.clone(),
+                lane,
+            });
+            let _guard = enter_thread(Rc::clone(&acting));
+            if let Some(hook) = &hooks.thread_start {
+                contained(hook);
+            }
+            acting.run_inside(&task);
+            if let Some(hook) = &hooks.thread_stop {
+                contained(hook);
+            }
+        });
+        // All foreign code is contained, so the thread ends without a panic.
+        spawned.is_ok_and(|thread| thread.join().is_ok())
+    }
+
+    /// How much of this thread's stack is in use, in eighths.
+    fn stack_eighths(&self) -> usize {
+        let base = STACK_BASE.with(Cell::get);
+        let used = base.abs_diff(address_of_stack());
+        used.saturating_mul(8) / self.core.shared.stack_size.max(1)
+    }
+
+    /// Whether the worker of `lane` is running the task, or is this one.
+    fn is_on_stack_of(&self, lane: usize, task: &TaskRef) -> bool {
+        let tasks = self.core.shared.posts[lane].tasks();
+        tasks.iter().any(|other| other.same(task))
+    }
+
+    /// The circle that waiting for `task` would close, given who waits for what already.
+    fn circle(&self, blocked: &[(usize, TaskRef)], task: &TaskRef) -> Option<Circle> {
+        let mut circle = vec![task.id()];
+        let mut target = task;
+        loop {
+            if self.is_on_stack_of(self.lane, target) {
+                return Some(Circle(circle));
+            }
+            let next = blocked
+                .iter()
+                .find(|(lane, _)| self.is_on_stack_of(*lane, target));
+            target = &next?.1;
+            circle.push(target.id());
+        }
+    }
+}
+
+impl Worker for Acting {
+    fn serves(&self, home: &Home) -> bool {
+        std::ptr::eq(&*self.core.home, home)
+    }
+
+    fn help(&self, task: &TaskRef) -> Result<(), Circle> {
+        let used = self.stack_eighths();
+        if used < 4 || cfg!(loom) {
+            self.run_inside(task);
+            return Ok(());
+        }
+        if task.state().load().has_begun() || self.run_on_spare(task) {
+            return Ok(());
+        }
+        if used < 6 {
+            self.run_inside(task);
+            return Ok(());
+        }
+        // Neither stack nor thread: to wait might be for ever, if all workers are here.
+        Err(Circle(Vec::new()))
+    }
+
+    fn block(&self, task: &TaskRef, wait: &mut dyn FnMut()) -> Result<(), Circle> {
+        let blocked = &self.core.shared.blocked;
+        {
+            let mut list = blocked.lock();
+            if let Some(circle) = self.circle(&list, task) {
+                return Err(circle);
+            }
+            list.push((self.lane, task.clone()));
+        }
+        wait();
+        let removed = {
+            let mut list = blocked.lock();
+            let place = list.iter().position(|(lane, _)| *lane == self.lane);
+            place.map(|place| list.swap_remove(place))
+        };
+        drop(removed);
+        Ok(())
+    }
+}
+
+#[inline(never)]
+fn address_of_stack() -> usize {
+    let here = 0_u8;
+    std::ptr::from_ref(&here) as usize
+}
+
+/// Makes the thread one that acts for a worker, until the guard is dropped.
+fn enter_thread(acting: Rc<Acting>) -> context::WorkerGuard {
+    STACK_BASE.with(|base| base.set(address_of_stack()));
+    context::work_for(acting)
+}
+
+/// What a worker thread tells the builder, once: that it is ready, or that its start hook panicked.
+pub(super) type Ready = Result<(), crate::task::cell::Payload>;
+
+/// The life of a worker thread.
+pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
+    /// Says that the thread has ended, whatever happened to it.
+    struct Ended(Core);
+    impl Drop for Ended {
+        fn drop(&mut self) {
+            self.0.shared.thread_ended();
+        }
+    }
+    let ended = Ended(core.clone());
+    let acting = Rc::new(Acting { core, lane });
+    let guard = enter_thread(Rc::clone(&acting));
+    let hooks = &acting.core.shared.hooks;
+    let started = hooks.thread_start.as_ref().map_or(Ok(()), |hook| {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(hook))
+    });
+    let failed = started.is_err();
+    // The builder waits for every message, so it is there.
+    let _ = ready.send(started);
+    drop(ready);
+    if !failed {
+        acting.work();
+        if let Some(hook) = &hooks.thread_stop {
+            contained(hook);
+        }
+    }
+    drop(guard);
+    drop(acting);
+    drop(ended);
+}
+
+/// A worker is shared between threads through its post only.
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Post>();
+    is_send_and_sync::<Arc<Core>>();
+};

@@ -1,0 +1,157 @@
+//! The report as text: one line for a clean shutdown, a small table for any other.
+
+use super::ledger::Entry;
+use super::{ShutdownReport, Straggler};
+use crate::stop::StopCause;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How many tasks of a kind are printed by name.
+const SHOWN: usize = 10;
+
+impl fmt::Display for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.headline(f)?;
+        let stats = self.stats;
+        if stats.completed == stats.submitted && stats.refused == 0 && self.exceptions.late == 0 {
+            return Ok(());
+        }
+        let mut completed = String::new();
+        if self.exceptions.late > 0 {
+            completed = format!("  ({} although asked to stop)", self.exceptions.late);
+        }
+        let rows = [
+            ("completed", stats.completed, completed.as_str()),
+            ("cancelled", stats.cancelled, ""),
+            ("never started", stats.never_started, ""),
+            ("panicked", stats.panicked, ""),
+            ("still pending", stats.pending, ""),
+            ("still running", stats.running, ""),
+            ("refused", stats.refused, "  (not among the submitted)"),
+        ];
+        let width = stats.submitted.max(stats.refused).to_string().len();
+        for (n, (label, count, remark)) in rows.into_iter().enumerate() {
+            // The four ways to end are always there, the rest only when there is something to say.
+            if n < 4 || count > 0 {
+                write!(f, "\n  {label:<13}  {count:>width$}{remark}")?;
+            }
+        }
+        let entries = &self.exceptions;
+        self.entries(f, "panicked", &entries.panicked, stats.panicked)?;
+        self.entries(f, "cancelled", &entries.cancelled, stats.cancelled)?;
+        self.entries(
+            f,
+            "never started",
+            &entries.never_started,
+            stats.never_started,
+        )?;
+        self.stragglers_table(f)
+    }
+}
+
+impl ShutdownReport {
+    fn headline(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.pool {
+            Some(name) => write!(f, "pool {name:?}")?,
+            None => f.write_str("pool")?,
+        }
+        if let Some(mode) = self.mode {
+            write!(f, ", {mode}")?;
+        }
+        let stats = self.stats;
+        write!(f, ": {}, ", Tasks(stats.submitted))?;
+        let open = stats.pending + stats.running;
+        if open > 0 {
+            write!(f, "{open} not ended yet")
+        } else if stats.completed == stats.submitted {
+            f.write_str("all completed")
+        } else {
+            f.write_str("all ended")
+        }
+    }
+
+    fn entries(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        label: &str,
+        entries: &[Entry],
+        count: u64,
+    ) -> fmt::Result {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        write!(f, "\n{label}:")?;
+        for entry in entries.iter().take(SHOWN) {
+            write!(f, "\n  {}", entry.id)?;
+            name(f, entry.name.as_deref())?;
+            if let Some(cause) = &entry.cause {
+                write!(f, "  {cause}")?;
+            }
+        }
+        left_out(f, count, entries.len())
+    }
+
+    fn stragglers_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.stragglers.is_empty() {
+            return Ok(());
+        }
+        f.write_str("\nstill running:")?;
+        for straggler in self.stragglers.iter().take(SHOWN) {
+            write!(f, "\n  {}", straggler.id)?;
+            name(f, straggler.name())?;
+            asked(f, straggler, self.taken)?;
+        }
+        left_out(f, self.stats.running, self.stragglers.len())
+    }
+}
+
+fn name(f: &mut fmt::Formatter<'_>, name: Option<&str>) -> fmt::Result {
+    name.map_or(Ok(()), |name| write!(f, " {name:?}"))
+}
+
+fn left_out(f: &mut fmt::Formatter<'_>, count: u64, kept: usize) -> fmt::Result {
+    let shown = kept.min(SHOWN) as u64;
+    if count > shown {
+        write!(f, "\n  and {} more", count - shown)?;
+    }
+    Ok(())
+}
+
+fn asked(f: &mut fmt::Formatter<'_>, straggler: &Straggler, now: Instant) -> fmt::Result {
+    let Some(StopCause { reason, at, .. }) = straggler.cause() else {
+        return f.write_str("  was not asked to stop");
+    };
+    let ago = Ago(now.saturating_duration_since(*at));
+    let looked = if straggler.has_looked {
+        "has seen it"
+    } else {
+        "has not looked since"
+    };
+    write!(f, "  asked {ago} ({reason}), {looked}")
+}
+
+/// A number of tasks.
+struct Tasks(u64);
+
+impl fmt::Display for Tasks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            1 => f.write_str("1 task"),
+            n => write!(f, "{n} tasks"),
+        }
+    }
+}
+
+/// A duration that has passed, to two figures or so.
+struct Ago(Duration);
+
+impl fmt::Display for Ago {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs_f64();
+        if seconds < 1.0 {
+            write!(f, "{:.0} ms ago", seconds * 1000.0)
+        } else {
+            write!(f, "{seconds:.1} s ago")
+        }
+    }
+}

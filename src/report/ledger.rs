@@ -1,0 +1,367 @@
+//! The ledger: every task of a pool is counted once on the way in and once on the way out.
+//!
+//! # Who writes what
+//!
+//! | what | where | written by |
+//! |---|---|---|
+//! | accepted, and the next id | `admission` | the submitter, in the one exchange that accepts |
+//! | started, completed | the lane of a worker | that worker alone, with plain stores |
+//! | everything else | `book` | whoever makes it happen, under the lock |
+//!
+//! Pending and running are not counted but derived, so the conservation law cannot be broken.
+//!
+//! # Never behind a handle
+//!
+//! 1. A task is counted as completed, cancelled or panicked before its end is published.
+//! 2. A task is marked as never started in the same hold of the book's lock as its transition.
+//! 3. A worker claims tasks only while its lane is *busy* (odd), and leaves it with the start
+//!    counted. Who reads a lane waits until it is even.
+//!
+//! So a reader that comes after a handle has shown something finds it counted.
+
+use super::ids::{Mark, Marks};
+use super::stats::Stats;
+use super::status::TaskId;
+use crate::stop::StopCause;
+use crate::sync::{
+    Arc, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, fence, spin_loop, store_then_look,
+    yield_now,
+};
+
+/// No more tasks from outside; running tasks may still submit.
+const DRAINING: u64 = 1;
+/// No more tasks.
+const CLOSED: u64 = 1 << 1;
+/// One id.
+const ID: u64 = 1 << 2;
+
+/// How far the door has been closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Door {
+    /// Only those inside may submit.
+    Inside,
+    Closed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// The next id, times four, and the two bits of the door.
+    admission: CachePadded<AtomicU64>,
+    lanes: Box<[CachePadded<Lane>]>,
+    book: Mutex<Book>,
+}
+
+impl Ledger {
+    pub(crate) fn new(lanes: usize, details: usize) -> Self {
+        Ledger {
+            admission: CachePadded::new(AtomicU64::new(0)),
+            lanes: (0..lanes).map(|_| CachePadded::new(Lane::new())).collect(),
+            book: Mutex::new(Book::new(details)),
+        }
+    }
+
+    /// Accepts one task and gives it its id, or says that the door is closed to it. This exchange
+    /// is the one that decides.
+    #[inline]
+    pub(crate) fn admit(&self, inside: bool) -> Option<TaskId> {
+        let shut = if inside { CLOSED } else { CLOSED | DRAINING };
+        // Relaxed: the exchange below settles it.
+        let mut now = self.admission.load(Ordering::Relaxed);
+        loop {
+            if now & shut != 0 {
+                return None;
+            }
+            // Relaxed on success: an id carries no data. What orders a submission against a
+            // shutdown is the submitter's look at the closing flag after its push.
+            match self.admission.compare_exchange_weak(
+                now,
+                now + ID,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(TaskId::new(now / ID)),
+                Err(other) => now = other,
+            }
+        }
+    }
+
+    /// Gives an id to a task that was refused, and marks it so.
+    pub(crate) fn refuse(&self) -> TaskId {
+        let mut book = self.book.lock();
+        // Relaxed: as in `admit`. Under the lock, so that `stats` never sees the id without its
+        // mark.
+        let id = self.admission.fetch_add(ID, Ordering::Relaxed) / ID;
+        book.refused += 1;
+        book.marks.insert(id, Mark::Refused);
+        TaskId::new(id)
+    }
+
+    /// Counts a refusal that was told to the caller at once and so has no id.
+    pub(crate) fn refuse_without_id(&self) {
+        self.book.lock().refused_without_id += 1;
+    }
+
+    /// Closes the door as far as `door` says. It never opens again.
+    pub(crate) fn close(&self, door: Door) {
+        let bits = match door {
+            Door::Inside => DRAINING,
+            Door::Closed => DRAINING | CLOSED,
+        };
+        // SeqCst: the closer goes on to look at the queue (see `Shared::close`); partner is the
+        // submitter's fence between its push and its look.
+        self.admission.fetch_or(bits, Ordering::SeqCst);
+    }
+
+    pub(crate) fn lane(&self, lane: usize) -> &Lane {
+        &self.lanes[lane]
+    }
+
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock()
+    }
+
+    /// Waits until no worker is between its look at the queue and its count of what it claimed.
+    ///
+    /// With the queue's `frozen` flag set before, no worker touches the queue after this returns.
+    pub(crate) fn wait_lanes(&self) {
+        // Partner: the fence in `Lane::enter`. Either the worker sees the flag that the caller has
+        // set, or we see its lane busy and wait.
+        fence(Ordering::SeqCst);
+        for lane in &self.lanes {
+            lane.started();
+        }
+    }
+
+    /// The counts at one instant, or so close to it that the law holds and nothing is behind what
+    /// the caller has seen through a handle.
+    pub(crate) fn stats(&self) -> Stats {
+        self.stats_of(&self.book.lock())
+    }
+
+    pub(crate) fn stats_of(&self, book: &Book) -> Stats {
+        // What ended by exception is held still by the lock. A lane's completed count is read
+        // before and within one value of its started count, so no lane shows more ends than starts
+        // or a start twice. What was accepted is read last: every start was accepted before.
+        let mut started = 0;
+        let mut completed = 0;
+        for lane in &self.lanes {
+            let (lane_started, lane_completed) = lane.read();
+            started += lane_started;
+            completed += lane_completed;
+        }
+        let ids = self.ids();
+        let submitted = ids - book.refused;
+        let ended = completed + book.cancelled + book.panicked;
+        Stats {
+            submitted,
+            pending: submitted - started - book.never_started,
+            running: started - ended,
+            completed,
+            cancelled: book.cancelled,
+            never_started: book.never_started,
+            panicked: book.panicked,
+            refused: book.refused + book.refused_without_id,
+        }
+    }
+
+    /// How many ids have been given out.
+    pub(crate) fn ids(&self) -> u64 {
+        // Acquire: keeps this load after those of the lanes; `admit` has no data to publish.
+        self.admission.load(Ordering::Acquire) / ID
+    }
+
+    /// Shuts the door for good if no accepted task is outstanding. Says whether none is, nor will
+    /// be. The door has been closed to those outside before.
+    pub(crate) fn close_if_done(&self) -> bool {
+        loop {
+            // Acquire: partner is the Release half of an earlier success, if there was one.
+            let now = self.admission.load(Ordering::Acquire);
+            let stats = self.stats();
+            if stats.pending + stats.running > 0 {
+                return false;
+            }
+            // A running task may submit until the moment when it ends, and the last one has ended.
+            // The exchange makes sure that nothing was accepted between the look and the count; if
+            // it fails, be it because of a refusal, we count again.
+            let shut = now & CLOSED != 0
+                || self
+                    .admission
+                    .compare_exchange(now, now | CLOSED, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok();
+            if shut {
+                return true;
+            }
+        }
+    }
+
+    /// Everything that a report needs, all at one instant.
+    pub(crate) fn closing_balance(&self) -> (Stats, u64, Exceptions) {
+        let mut book = self.book.lock();
+        let stats = self.stats_of(&book);
+        (stats, self.ids(), book.exceptions())
+    }
+}
+
+/// What one worker counts. Only that worker writes; anybody reads.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// Twice the number of tasks that were started, plus one while the worker is claiming.
+    claims: AtomicU64,
+    completed: AtomicU64,
+}
+
+impl Lane {
+    fn new() -> Self {
+        Lane {
+            claims: AtomicU64::new(0),
+            completed: AtomicU64::new(0),
+        }
+    }
+
+    /// The worker is about to look at the queue: its lane is busy, and every look comes after.
+    #[inline]
+    pub(crate) fn enter(&self) {
+        // Relaxed: only this worker writes.
+        let claims = self.claims.load(Ordering::Relaxed);
+        store_then_look(&self.claims, claims | 1);
+    }
+
+    /// The worker has claimed a task (or not) and is done with the queue for now.
+    #[inline]
+    pub(crate) fn leave(&self, claimed: bool) {
+        // Relaxed: only this worker writes.
+        let idle = self.claims.load(Ordering::Relaxed) & !1;
+        // Release: partner is the Acquire in `started`; who sees the lane even sees all that this
+        // worker did to the queue.
+        self.claims
+            .store(idle + 2 * u64::from(claimed), Ordering::Release);
+    }
+
+    /// Counts one completed task.
+    #[inline]
+    pub(crate) fn complete(&self) {
+        // Relaxed: only this worker writes.
+        let completed = self.completed.load(Ordering::Relaxed);
+        // Release: who reads the new count sees the claim that came before it. That the count is
+        // there when the end is seen is owed to the Release of the end itself.
+        self.completed.store(completed + 1, Ordering::Release);
+    }
+
+    /// How many tasks were started, once the lane is not busy.
+    fn started(&self) -> u64 {
+        let mut tries = 0_u32;
+        loop {
+            // Acquire: partner is the Release in `leave`.
+            let claims = self.claims.load(Ordering::Acquire);
+            if claims % 2 == 0 {
+                return claims / 2;
+            }
+            // A few instructions long, unless that thread has just been preempted.
+            tries += 1;
+            if tries % 64 == 0 || cfg!(loom) {
+                yield_now();
+            } else {
+                spin_loop();
+            }
+        }
+    }
+
+    /// Started and completed, as they were together at one instant.
+    fn read(&self) -> (u64, u64) {
+        loop {
+            let before = self.started();
+            // Acquire: keeps the second look at `claims` after this one.
+            let completed = self.completed.load(Ordering::Acquire);
+            if self.started() == before {
+                return (before, completed);
+            }
+        }
+    }
+}
+
+/// One task that did not complete, or did although it had been asked not to.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: TaskId,
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) cause: Option<Arc<StopCause>>,
+}
+
+/// What ended otherwise than by completing.
+#[derive(Debug)]
+pub(crate) struct Book {
+    marks: Marks,
+    cancelled: u64,
+    never_started: u64,
+    panicked: u64,
+    refused: u64,
+    refused_without_id: u64,
+    late: u64,
+    /// How many details of each kind are kept.
+    most: usize,
+    details: [Vec<Entry>; 3],
+}
+
+/// What is kept of the exceptions for the report.
+#[derive(Clone, Debug)]
+pub(crate) struct Exceptions {
+    pub(crate) marks: Marks,
+    pub(crate) late: u64,
+    pub(crate) cancelled: Vec<Entry>,
+    pub(crate) never_started: Vec<Entry>,
+    pub(crate) panicked: Vec<Entry>,
+}
+
+impl Book {
+    fn new(most: usize) -> Self {
+        Book {
+            marks: Marks::default(),
+            cancelled: 0,
+            never_started: 0,
+            panicked: 0,
+            refused: 0,
+            refused_without_id: 0,
+            late: 0,
+            most,
+            details: Default::default(),
+        }
+    }
+
+    pub(crate) fn cancelled(&mut self, id: TaskId, entry: impl FnOnce() -> Entry) {
+        self.cancelled += 1;
+        self.keep(0, Mark::Cancelled, id, entry);
+    }
+
+    pub(crate) fn never_started(&mut self, id: TaskId, entry: impl FnOnce() -> Entry) {
+        self.never_started += 1;
+        self.keep(1, Mark::NeverStarted, id, entry);
+    }
+
+    pub(crate) fn panicked(&mut self, id: TaskId, entry: impl FnOnce() -> Entry) {
+        self.panicked += 1;
+        self.keep(2, Mark::Panicked, id, entry);
+    }
+
+    /// A task completed although it had been asked to stop.
+    pub(crate) fn completed_late(&mut self) {
+        self.late += 1;
+    }
+
+    fn keep(&mut self, kind: usize, mark: Mark, id: TaskId, entry: impl FnOnce() -> Entry) {
+        self.marks.insert(id.as_u64(), mark);
+        if self.details[kind].len() < self.most {
+            self.details[kind].push(entry());
+        }
+    }
+
+    pub(crate) fn exceptions(&mut self) -> Exceptions {
+        let [cancelled, never_started, panicked] = self.details.clone();
+        Exceptions {
+            marks: self.marks.snapshot(),
+            late: self.late,
+            cancelled,
+            never_started,
+            panicked,
+        }
+    }
+}

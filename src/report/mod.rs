@@ -1,0 +1,361 @@
+//! What became of every task of a pool.
+//!
+//! - `status`: a task's id, and the states it can be in.
+//! - `ledger`: where tasks are counted, each once on the way in and once on the way out.
+//! - `ids`: which task ended how, in memory that grows with the exceptions only.
+//! - `stats`: the counts at one instant.
+//! - `display`: the report as text.
+
+mod display;
+pub(crate) mod ids;
+pub(crate) mod ledger;
+mod stats;
+mod status;
+
+pub use stats::Stats;
+pub use status::{TaskId, TaskStatus};
+
+use crate::stop::StopCause;
+use crate::sync::Arc;
+use ids::Mark;
+use ledger::{Entry, Exceptions};
+use std::fmt;
+use std::time::Instant;
+
+/// How a pool is shut down. Later ones are stronger: a stronger mode strengthens a weaker one that
+/// is under way, and a weaker one changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Shutdown {
+    /// Pending tasks run, and so does what running tasks still submit.
+    Drain,
+    /// Pending tasks never start; running ones finish.
+    CancelPending,
+    /// Pending tasks never start, and running ones are asked to stop.
+    StopAll,
+}
+
+impl fmt::Display for Shutdown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Shutdown::Drain => "drain",
+            Shutdown::CancelPending => "cancel pending",
+            Shutdown::StopAll => "stop all",
+        })
+    }
+}
+
+/// What became of every task of a pool's life; made by the shutdowns of
+/// [`ThreadPool`](crate::ThreadPool).
+///
+/// Counts, [`status_of`](Self::status_of) and the [ids](Self::ids) are exact, for every task,
+/// however many there were. Details (name and cause) are kept for the first thousand tasks of each
+/// kind, a number that [`ThreadPoolBuilder::report_details`](crate::ThreadPoolBuilder::report_details)
+/// changes. Printed with `{}`, it is a small table for a log.
+///
+/// ```
+/// use stoppable::{Shutdown, TaskStatus, ThreadPool};
+///
+/// let pool = ThreadPool::new(1);
+/// let id = pool.submit(|_stop| 6 * 7).id();
+/// let report = pool.shutdown(Shutdown::Drain);
+/// assert!(report.is_final());
+/// assert_eq!(report.completed(), 1);
+/// assert_eq!(report.status_of(id), Some(TaskStatus::Completed));
+/// ```
+#[derive(Clone)]
+pub struct ShutdownReport {
+    pool: Option<Arc<str>>,
+    mode: Option<Shutdown>,
+    taken: Instant,
+    stats: Stats,
+    ids: u64,
+    exceptions: Arc<Exceptions>,
+    /// In rising order of id.
+    stragglers: Vec<Straggler>,
+    /// In rising order.
+    pending: Vec<TaskId>,
+}
+
+/// What a report is made of.
+pub(crate) struct Parts {
+    pub(crate) pool: Option<Arc<str>>,
+    pub(crate) mode: Option<Shutdown>,
+    pub(crate) stats: Stats,
+    pub(crate) ids: u64,
+    pub(crate) exceptions: Exceptions,
+    pub(crate) stragglers: Vec<Straggler>,
+    pub(crate) pending: Vec<TaskId>,
+}
+
+impl ShutdownReport {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts {
+            pool,
+            mode,
+            stats,
+            ids,
+            exceptions,
+            mut stragglers,
+            mut pending,
+        } = parts;
+        stragglers.sort_by_key(Straggler::id);
+        pending.sort_unstable();
+        ShutdownReport {
+            pool,
+            mode,
+            taken: Instant::now(),
+            stats,
+            ids,
+            exceptions: Arc::new(exceptions),
+            stragglers,
+            pending,
+        }
+    }
+
+    /// All the counts.
+    pub fn stats(&self) -> Stats {
+        self.stats
+    }
+
+    /// The strongest mode of shutdown that had been asked for, if any had.
+    pub fn mode(&self) -> Option<Shutdown> {
+        self.mode
+    }
+
+    /// The name of the pool, if it has one.
+    pub fn pool_name(&self) -> Option<&str> {
+        self.pool.as_deref()
+    }
+
+    /// Whether nothing can change any more: no task is pending or running.
+    pub fn is_final(&self) -> bool {
+        self.stats.pending == 0 && self.stats.running == 0
+    }
+
+    /// How many tasks were accepted.
+    pub fn submitted(&self) -> u64 {
+        self.stats.submitted
+    }
+
+    /// How many tasks were still to begin. 0 in a final report.
+    pub fn pending(&self) -> u64 {
+        self.stats.pending
+    }
+
+    /// How many tasks were still running; [`stragglers`](Self::stragglers) names them. 0 in a final
+    /// report.
+    pub fn running(&self) -> u64 {
+        self.stats.running
+    }
+
+    /// How many tasks returned without having seen their stop event set.
+    pub fn completed(&self) -> u64 {
+        self.stats.completed
+    }
+
+    /// How many of the completed tasks had been asked to stop: too late, or they never looked.
+    pub fn completed_though_asked(&self) -> u64 {
+        self.exceptions.late
+    }
+
+    /// How many tasks saw their stop event set, and ended.
+    pub fn cancelled(&self) -> u64 {
+        self.stats.cancelled
+    }
+
+    /// How many tasks never began.
+    pub fn never_started(&self) -> u64 {
+        self.stats.never_started
+    }
+
+    /// How many tasks panicked.
+    pub fn panicked(&self) -> u64 {
+        self.stats.panicked
+    }
+
+    /// How many tasks were submitted after the shutdown began and were not accepted. They are no
+    /// part of [`submitted`](Self::submitted).
+    pub fn refused(&self) -> u64 {
+        self.stats.refused
+    }
+
+    /// What became of one task. `None` for an id that this pool had not given out.
+    ///
+    /// A refused task is [`NeverStarted`](TaskStatus::NeverStarted).
+    pub fn status_of(&self, id: TaskId) -> Option<TaskStatus> {
+        if id.as_u64() >= self.ids {
+            return None;
+        }
+        Some(match self.exceptions.marks.get(id.as_u64()) {
+            Some(Mark::Cancelled) => TaskStatus::Cancelled,
+            Some(Mark::NeverStarted | Mark::Refused) => TaskStatus::NeverStarted,
+            Some(Mark::Panicked) => TaskStatus::Panicked,
+            None if self.find_straggler(id).is_some() => TaskStatus::Running,
+            None if self.pending.binary_search(&id).is_ok() => TaskStatus::Pending,
+            None => TaskStatus::Completed,
+        })
+    }
+
+    fn find_straggler(&self, id: TaskId) -> Option<&Straggler> {
+        let place = self
+            .stragglers
+            .binary_search_by_key(&id, Straggler::id)
+            .ok()?;
+        Some(&self.stragglers[place])
+    }
+
+    /// The ids of all accepted tasks with that status, rising. Looks at every id of the pool's life.
+    pub fn ids(&self, status: TaskStatus) -> impl Iterator<Item = TaskId> + '_ {
+        (0..self.ids)
+            .filter(|id| self.exceptions.marks.get(*id) != Some(Mark::Refused))
+            .map(TaskId::new)
+            .filter(move |id| self.status_of(*id) == Some(status))
+    }
+
+    /// The ids of the tasks that were refused, rising.
+    pub fn refused_ids(&self) -> impl Iterator<Item = TaskId> + '_ {
+        (0..self.ids)
+            .filter(|id| self.exceptions.marks.get(*id) == Some(Mark::Refused))
+            .map(TaskId::new)
+    }
+
+    /// The tasks that did not complete, by kind and then in the order in which they ended, as far as
+    /// details were kept; [`details_left_out`](Self::details_left_out) says how many were not.
+    pub fn details(&self) -> impl Iterator<Item = TaskDetail> + '_ {
+        let kinds = [
+            (TaskStatus::Panicked, &self.exceptions.panicked),
+            (TaskStatus::Cancelled, &self.exceptions.cancelled),
+            (TaskStatus::NeverStarted, &self.exceptions.never_started),
+        ];
+        kinds.into_iter().flat_map(|(status, entries)| {
+            entries
+                .iter()
+                .map(move |entry| TaskDetail::new(status, entry))
+        })
+    }
+
+    /// How many tasks that did not complete have no entry in [`details`](Self::details).
+    pub fn details_left_out(&self) -> u64 {
+        let Exceptions {
+            marks: _,
+            late: _,
+            cancelled,
+            never_started,
+            panicked,
+        } = &*self.exceptions;
+        let kept = cancelled.len() + never_started.len() + panicked.len();
+        self.stats.cancelled + self.stats.never_started + self.stats.panicked - kept as u64
+    }
+
+    /// The tasks that were still running when the report was made, rising by id.
+    pub fn stragglers(&self) -> &[Straggler] {
+        &self.stragglers
+    }
+}
+
+impl fmt::Debug for ShutdownReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ShutdownReport {
+            pool,
+            mode,
+            taken: _,
+            stats,
+            ids: _,
+            exceptions: _,
+            stragglers,
+            pending: _,
+        } = self;
+        f.debug_struct("ShutdownReport")
+            .field("pool", pool)
+            .field("mode", mode)
+            .field("stats", stats)
+            .field("stragglers", stragglers)
+            .field("is_final", &self.is_final())
+            .finish_non_exhaustive()
+    }
+}
+
+/// One task that did not complete, in a [`ShutdownReport`].
+#[derive(Clone, Debug)]
+pub struct TaskDetail {
+    id: TaskId,
+    name: Option<Arc<str>>,
+    status: TaskStatus,
+    cause: Option<StopCause>,
+}
+
+impl TaskDetail {
+    fn new(status: TaskStatus, entry: &Entry) -> Self {
+        TaskDetail {
+            id: entry.id,
+            name: entry.name.clone(),
+            status,
+            cause: entry.cause.as_deref().cloned(),
+        }
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The task's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// How the task ended.
+    pub fn status(&self) -> TaskStatus {
+        self.status
+    }
+
+    /// Why it was stopped; `None` for a task that panicked and had not been asked to stop.
+    pub fn cause(&self) -> Option<&StopCause> {
+        self.cause.as_ref()
+    }
+}
+
+/// A task that was still running when a [`ShutdownReport`] was made.
+#[derive(Clone, Debug)]
+pub struct Straggler {
+    id: TaskId,
+    name: Option<Arc<str>>,
+    cause: Option<Arc<StopCause>>,
+    has_looked: bool,
+}
+
+impl Straggler {
+    pub(crate) fn new(
+        id: TaskId,
+        name: Option<Arc<str>>,
+        cause: Option<Arc<StopCause>>,
+        has_looked: bool,
+    ) -> Self {
+        Straggler {
+            id,
+            name,
+            cause,
+            has_looked,
+        }
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.id
+    }
+
+    /// The task's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Why, when and by whom the task was asked to stop; `None` if it was not asked.
+    pub fn cause(&self) -> Option<&StopCause> {
+        self.cause.as_deref()
+    }
+
+    /// Whether the task has looked at its stop event since it was set.
+    pub fn has_looked(&self) -> bool {
+        self.has_looked
+    }
+}

@@ -1,0 +1,287 @@
+//! The stop event: what users poll, check and set.
+
+use super::cause::{StopCause, StopReason, Stopped};
+use super::guard::StopOnDrop;
+use super::node::NodeRef;
+use super::wait;
+use crate::sync::Arc;
+use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
+
+/// A flag that is set at most once and asks the work that looks at it to stop.
+///
+/// A stop event is cheap to clone (every clone is the same event), two words large, and can be
+/// polled from anywhere: [`is_set`](Self::is_set) is one relaxed load for each level of the tree
+/// that the event is in, without a lock, a clock or a write. A task in a pool is given its own
+/// event, which is a [`child`](Self::child) of the pool's: it reads as set when either is.
+///
+/// Setting is asking. Nothing is ever killed: code that does not look goes on until it ends.
+///
+/// There is no `clear`: a stop that is set and cleared again can be missed by the task that was to
+/// see it. Make a `child` for each round instead.
+///
+/// ```
+/// use stoppable::StopEvent;
+/// use std::thread;
+///
+/// let stop = StopEvent::new();
+/// let worker = thread::spawn({
+///     let stop = stop.clone();
+///     move || {
+///         let mut rounds = 0_u64;
+///         while !stop.is_set() {
+///             rounds += 1;
+///         }
+///         rounds
+///     }
+/// });
+/// stop.set();
+/// worker.join().unwrap();
+/// ```
+///
+/// # Seeing
+///
+/// The event that a task is given (as its closure's argument, through [`current`](crate::current),
+/// their clones and children) notes when the task finds it set; that is how a pool tells a task that
+/// was *Cancelled* from one that *Completed* although it had been asked. Polls through other
+/// handles, such as [`TaskHandle::stop_event`](crate::TaskHandle::stop_event), and
+/// [`peek`](Self::peek) note nothing.
+#[derive(Clone)]
+pub struct StopEvent {
+    /// `None` is the event that can never be set.
+    node: Option<NodeRef>,
+    /// The task to which this handle was given, whose seeing is noted.
+    observer: Option<NodeRef>,
+}
+
+impl StopEvent {
+    /// A new event, unset and with no parent. One allocation.
+    pub fn new() -> Self {
+        StopEvent::of(NodeRef::plain(None))
+    }
+
+    /// An event that can never be set, and costs nothing to make or to poll.
+    ///
+    /// Setting it does nothing; waiting for it without a time limit waits for ever.
+    pub const fn never() -> Self {
+        StopEvent {
+            node: None,
+            observer: None,
+        }
+    }
+
+    /// A handle on `node` through which nobody's seeing is noted.
+    pub(crate) fn of(node: NodeRef) -> Self {
+        StopEvent {
+            node: Some(node),
+            observer: None,
+        }
+    }
+
+    /// The handle that a task is given on its own node.
+    pub(crate) fn given(node: NodeRef, observer: NodeRef) -> Self {
+        StopEvent {
+            node: Some(node),
+            observer: Some(observer),
+        }
+    }
+
+    /// Sets the event; true for the one call that did, false if it was set already.
+    ///
+    /// When it returns, the event is set, has its cause, and everyone who waited has been woken.
+    /// An event that reads as set because an ancestor is set counts as set already. Blocks for
+    /// nothing but the drop of what a pending task captured, when the event is such a task's.
+    ///
+    /// The reason is [`StopReason::Requested`], or [`StopReason::Shutdown`] for the event of a pool.
+    #[track_caller]
+    pub fn set(&self) -> bool {
+        match &self.node {
+            Some(node) => self.set_with(node.kind().reason.clone()),
+            None => false,
+        }
+    }
+
+    /// As [`set`](Self::set), with a reason.
+    #[track_caller]
+    pub fn set_with(&self, reason: StopReason) -> bool {
+        match &self.node {
+            Some(node) => node.raise_as_kind(StopCause::shared(reason)),
+            None => false,
+        }
+    }
+
+    /// As [`set_with`](Self::set_with), on behalf of the code at `location`.
+    pub(crate) fn set_from(&self, reason: StopReason, location: &'static Location<'static>) {
+        if let Some(node) = &self.node {
+            node.raise_as_kind(Arc::new(StopCause::at(reason, location)));
+        }
+    }
+
+    /// Whether the event, or any of its ancestors, is set. This is the poll.
+    ///
+    /// One relaxed load for each level; a task in a pool has two. When it says true, everything
+    /// that the setter did before is visible, and, if this handle was given to a task, the task is
+    /// noted to have seen its stop.
+    #[inline]
+    pub fn is_set(&self) -> bool {
+        match &self.node {
+            Some(node) if node.reads_set() => {
+                self.note();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// As [`is_set`](Self::is_set), but never counts as the task seeing its stop.
+    #[inline]
+    pub fn peek(&self) -> bool {
+        self.node.as_ref().is_some_and(|node| node.reads_set())
+    }
+
+    /// The poll, for use with `?`. As cheap as [`is_set`](Self::is_set) while the event is unset.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`], with the cause, if the event is set.
+    #[inline]
+    pub fn check(&self) -> Result<(), Stopped> {
+        if self.is_set() {
+            Err(self.stopped_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    #[cold]
+    fn stopped_error(&self) -> Stopped {
+        let cause = self.node.as_ref().and_then(|node| node.cause());
+        Stopped::new(cause.expect("an event that reads set has its cause"))
+    }
+
+    /// Why the event was set, or `None` while it is unset. Does not count as seeing.
+    pub fn reason(&self) -> Option<StopReason> {
+        self.cause().map(|cause| cause.reason)
+    }
+
+    /// Why, when and where the event was set, or `None` while it is unset. Of several setters the
+    /// first one's cause stays; an event that was stopped through an ancestor has the ancestor's.
+    /// Does not count as seeing.
+    pub fn cause(&self) -> Option<StopCause> {
+        let cause = self.node.as_ref()?.cause()?;
+        Some((*cause).clone())
+    }
+
+    /// A new event under this one: set when it is set itself, or this one is. Setting the child
+    /// leaves this one alone. One allocation; takes no lock and, dropped, leaves nothing behind.
+    ///
+    /// ```
+    /// use stoppable::StopEvent;
+    ///
+    /// let all = StopEvent::new();
+    /// let one = all.child();
+    /// let two = all.child();
+    /// one.set();
+    /// assert!(one.is_set() && !two.is_set() && !all.is_set());
+    /// all.set();
+    /// assert!(two.is_set());
+    /// ```
+    #[must_use = "a child that is dropped at once stops nothing"]
+    pub fn child(&self) -> StopEvent {
+        StopEvent {
+            node: Some(NodeRef::plain(self.node.clone())),
+            observer: self.observer.clone(),
+        }
+    }
+
+    /// Blocks until the event is set. For [`never`](Self::never), that is for ever.
+    pub fn wait(&self) {
+        self.wait_deadline(None);
+    }
+
+    /// Blocks until the event is set, at most for `timeout`. Says whether it is set; false never
+    /// comes early. A zero timeout is a poll; one too long for the clock is no limit.
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.wait_deadline(Instant::now().checked_add(timeout))
+    }
+
+    /// Blocks until the event is set, at most until `deadline`. Says whether it is set.
+    pub fn wait_until(&self, deadline: Instant) -> bool {
+        self.wait_deadline(Some(deadline))
+    }
+
+    fn wait_deadline(&self, deadline: Option<Instant>) -> bool {
+        let set = match &self.node {
+            Some(node) => wait::until_set(node, deadline),
+            None => wait::never(deadline),
+        };
+        if set {
+            self.note();
+        }
+        set
+    }
+
+    /// Sleeps for `duration`, unless the event is set before or meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`], at once, when the event is set.
+    ///
+    /// ```
+    /// use stoppable::StopEvent;
+    /// use std::time::Duration;
+    ///
+    /// let stop = StopEvent::new();
+    /// assert!(stop.sleep(Duration::from_millis(1)).is_ok());
+    /// stop.set();
+    /// assert!(stop.sleep(Duration::from_secs(3600)).is_err());
+    /// ```
+    pub fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
+        if self.wait_timeout(duration) {
+            Err(self.stopped_error())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A guard that sets the event when it is dropped, with [`StopReason::Dropped`], unless it is
+    /// [disarmed](StopOnDrop::disarm).
+    #[track_caller]
+    pub fn set_on_drop(&self) -> StopOnDrop {
+        StopOnDrop::new(self.clone())
+    }
+
+    /// Notes that the task to which this handle was given has seen its stop.
+    #[cold]
+    fn note(&self) {
+        if let Some(task) = &self.observer {
+            // A task that sets a child of its own was not asked.
+            if task.reads_set() {
+                task.note_seen();
+            }
+        }
+    }
+}
+
+impl Default for StopEvent {
+    /// A new event, as [`StopEvent::new`].
+    fn default() -> Self {
+        StopEvent::new()
+    }
+}
+
+impl fmt::Debug for StopEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let StopEvent { node, observer } = self;
+        let mut out = f.debug_struct("StopEvent");
+        match node {
+            Some(_) => out
+                .field("set", &self.peek())
+                .field("reason", &self.reason())
+                .field("given_to_task", &observer.is_some())
+                .finish(),
+            None => out.field("never", &true).finish(),
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Stop events: a tree of flags that are set once.
+//!
+//! - `event`: the handle that users hold, and the rule of *seeing*.
+//! - `node`: what it points to. The one atomic word, the counted pointer, the invariants.
+//! - `cause`: why, when and where.
+//! - `listeners`, `wait`, `parker`: those who block until it is set.
+//! - `guard`: sets it on drop.
+//!
+//! A poll walks from the node to its ancestors. Nothing is passed down: a parent knows nothing of its
+//! children, so making, dropping and polling a child never touches a lock of the parent's. Who blocks
+//! puts itself on the list of every node up to the root.
+
+mod cause;
+mod event;
+mod guard;
+pub(crate) mod listeners;
+pub(crate) mod node;
+pub(crate) mod parker;
+mod wait;
+
+pub use cause::{StopCause, StopReason, Stopped};
+pub use event::StopEvent;
+pub use guard::StopOnDrop;

@@ -1,0 +1,392 @@
+//! The node behind every stop event: a counted allocation that begins with one atomic word.
+//!
+//! A node stands alone (a [`StopEvent`](crate::StopEvent) that a user made), or is the first field
+//! of something larger that wants to be stoppable with one allocation (a task, a pool's home).
+//! Whoever embeds it gives a [`Kind`], which says how the whole is freed and what else setting it
+//! does. A [`NodeRef`] is one counted pointer to a node of any kind.
+//!
+//! # The word
+//!
+//! | bits | meaning | who writes |
+//! |---|---|---|
+//! | 0 | `SET`: the node's own flag | [`Node::raise`], and a task's cancel |
+//! | 1 | `LISTENED`: somebody may be on the list for `Topic::Stop` | [`Node::listen`] |
+//! | 8–31 | a task's lifecycle | `task/state.rs` alone |
+//!
+//! # Invariants
+//!
+//! 1. Nodes form a forest: `parent` is given at birth and never changes, so there is no cycle.
+//! 2. A node *reads set* when its own `SET` or that of any ancestor is set. `SET` is never cleared.
+//! 3. `cause` is filled before `SET` is set. It may be filled without `SET`, but then an ancestor's
+//!    `SET` was seen, and the cause is that ancestor's.
+//! 4. A parent knows nothing of its children: making and dropping a child touches only the
+//!    parent's count, and a dropped child leaves nothing behind.
+//! 5. A listener on a node's list was put there before `LISTENED` was set by its own thread.
+#![allow(
+    unsafe_code,
+    reason = "counted pointers to allocations of different types"
+)]
+
+use super::cause::{StopCause, StopReason};
+use super::listeners::{Key, Listen, Listeners, Topic};
+use crate::once::OnceArc;
+use crate::sync::{Arc, AtomicU32, Ordering};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::process;
+use std::ptr::{self, NonNull};
+
+/// The node's own stop flag.
+pub(crate) const SET: u32 = 1;
+/// Somebody may be listening for the stop.
+pub(crate) const LISTENED: u32 = 1 << 1;
+
+/// How a node of some kind is freed, and what else setting it does.
+pub(crate) struct Kind {
+    /// Frees the allocation that the node is in, and gives back the parent that it held.
+    ///
+    /// # Safety
+    ///
+    /// The pointer is that of a node of this kind whose count has reached zero.
+    pub(crate) free: unsafe fn(NonNull<Node>) -> Option<NodeRef>,
+    /// Sets the node. True for the one call that did.
+    pub(crate) raise: fn(&NodeRef, Arc<StopCause>) -> bool,
+    /// Notes that somebody to whom this node was given as its own has seen it set.
+    pub(crate) saw: fn(&NodeRef),
+    /// The reason that a plain `set()` gives.
+    pub(crate) reason: StopReason,
+}
+
+pub(crate) struct Node {
+    word: AtomicU32,
+    count: AtomicU32,
+    kind: &'static Kind,
+    parent: Option<NodeRef>,
+    cause: OnceArc<StopCause>,
+    listeners: OnceArc<Listeners>,
+}
+
+impl Node {
+    /// A node with `count` references, which the caller must hand out.
+    pub(crate) fn new(word: u32, count: u32, kind: &'static Kind, parent: Option<NodeRef>) -> Self {
+        Node {
+            word: AtomicU32::new(word),
+            count: AtomicU32::new(count),
+            kind,
+            parent,
+            cause: OnceArc::new(),
+            listeners: OnceArc::new(),
+        }
+    }
+
+    /// Gives up the parent, when the node is about to be freed.
+    pub(crate) fn take_parent(&mut self) -> Option<NodeRef> {
+        self.parent.take()
+    }
+
+    pub(crate) fn parent(&self) -> Option<&NodeRef> {
+        self.parent.as_ref()
+    }
+
+    pub(crate) fn kind(&self) -> &'static Kind {
+        self.kind
+    }
+
+    /// The atomic word, for `task/state.rs`, which owns its upper bits.
+    pub(crate) fn word(&self) -> &AtomicU32 {
+        &self.word
+    }
+
+    /// The poll: one relaxed load for this node and one for each ancestor, no write.
+    ///
+    /// When it says true, everything before the `set` is visible.
+    #[inline]
+    pub(crate) fn reads_set(&self) -> bool {
+        let mut node = self;
+        loop {
+            // Relaxed: an unset event says nothing about other memory. See `confirm` for a set one.
+            if node.word.load(Ordering::Relaxed) & SET != 0 {
+                return node.confirm();
+            }
+            match &node.parent {
+                Some(parent) => node = parent,
+                None => return false,
+            }
+        }
+    }
+
+    /// Makes what came before the set visible to the thread that has just seen it.
+    #[cold]
+    fn confirm(&self) -> bool {
+        // Acquire: partner is the Release half of the RMW that set `SET`. The bit is never cleared,
+        // so the answer is the same; later RMWs on the word continue its release sequence.
+        self.word.load(Ordering::Acquire) & SET != 0
+    }
+
+    /// Sets this node with `cause` unless it reads set already. True for the one call that did.
+    ///
+    /// When it returns, the node reads set and has its cause, whoever won; the winner has told
+    /// every listener.
+    pub(crate) fn raise(&self, cause: Arc<StopCause>) -> bool {
+        if self.reads_set() {
+            return false;
+        }
+        let won = self.give_cause(cause);
+        self.flag(won);
+        won
+    }
+
+    /// The first half of [`raise`](Self::raise), for a task that is cancelled in one step with its
+    /// lifecycle: fills in the cause. True if it was the first. The event is then about to be set,
+    /// by whoever gave the cause.
+    pub(crate) fn give_cause(&self, cause: Arc<StopCause>) -> bool {
+        self.cause.set(cause).is_ok()
+    }
+
+    /// The second half: sets the flag, and tells the listeners if `won`, that is if the cause is
+    /// the caller's.
+    pub(crate) fn flag(&self, won: bool) {
+        // Release: partner is the Acquire in `confirm`, so that the cause and all that the setter
+        // did before are visible. Acquire: partner is the Release half of the RMW in `listen`, so
+        // that the list that it made is visible. A loser sets the bit too, so that the event is set
+        // when its call returns; telling the listeners remains the winner's duty, which sees
+        // `LISTENED` in its own RMW, whichever of the two came first.
+        let before = self.word.fetch_or(SET, Ordering::AcqRel);
+        if won {
+            self.tell_stop(before);
+        }
+    }
+
+    /// Tells those who listen for the stop, if the word as it was before `SET` says that there may
+    /// be some.
+    pub(crate) fn tell_stop(&self, before: u32) {
+        if before & LISTENED != 0 {
+            self.tell(&[Topic::Stop]);
+        }
+    }
+
+    /// Tells those who listen for `topics`.
+    #[cold]
+    pub(crate) fn tell(&self, topics: &[Topic]) {
+        if let Some(listeners) = self.listeners.get() {
+            listeners.notify(topics);
+        }
+    }
+
+    /// Puts `listener` on the list and sets `bit` of the word. `happened` looks at the word as it
+    /// was before and says whether what is listened for had happened by then.
+    ///
+    /// `Some(key)`: it is on the list and hears, or has been taken off it to hear. `None`: the
+    /// thing had happened, and the listener does not hear of it from here.
+    ///
+    /// Why none is lost and none hears twice: this RMW and the one that makes the thing happen are
+    /// on one word, so one of them is first. If ours is, the other one sees the bit, and tells. If
+    /// theirs is, we see that it happened, and take the listener off again; should it be gone, the
+    /// other side saw the bit from somebody else, has taken it, and tells.
+    pub(crate) fn listen(
+        &self,
+        topic: Topic,
+        bit: u32,
+        happened: impl FnOnce(u32) -> bool,
+        listener: Arc<dyn Listen>,
+    ) -> Option<Key> {
+        let list = self.listeners.get_or_init(|| Arc::new(Listeners::new()));
+        let key = list.add(topic, listener);
+        // Release: the list that was made above is visible to who sees the bit. Acquire: when it
+        // has happened already, what came before it is visible to us.
+        let before = self.word.fetch_or(bit, Ordering::AcqRel);
+        (!happened(before) || !list.remove(key)).then_some(key)
+    }
+
+    /// Takes a listener off the list. False: it has heard, or is about to.
+    pub(crate) fn unlisten(&self, key: Key) -> bool {
+        self.listeners.get().is_some_and(|list| list.remove(key))
+    }
+
+    /// The cause, when the node reads set. The first answer stays the answer.
+    pub(crate) fn cause(&self) -> Option<Arc<StopCause>> {
+        if !self.reads_set() {
+            return None;
+        }
+        if let Some(cause) = self.cause.get_arc() {
+            return Some(cause);
+        }
+        // Set by an ancestor. Its cause becomes ours for good, so that a later look cannot find
+        // another one lower down.
+        let cause = self.ancestors().find_map(Node::own_cause)?;
+        drop(self.cause.set(cause));
+        self.cause.get_arc()
+    }
+
+    /// The cause of a node whose own flag is set.
+    fn own_cause(&self) -> Option<Arc<StopCause>> {
+        // Acquire: as in `confirm`.
+        let set = self.word.load(Ordering::Acquire) & SET != 0;
+        if set { self.cause.get_arc() } else { None }
+    }
+
+    fn ancestors(&self) -> impl Iterator<Item = &Node> {
+        std::iter::successors(self.parent.as_deref(), |node| node.parent.as_deref())
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Node {
+            word,
+            count: _,
+            kind: _,
+            parent,
+            cause,
+            listeners: _,
+        } = self;
+        f.debug_struct("Node")
+            .field("set", &(word.load(Ordering::Relaxed) & SET != 0))
+            .field("cause", &cause.get())
+            .field("has_parent", &parent.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A node of its own.
+static PLAIN: Kind = Kind {
+    free: free_plain,
+    raise: |node, cause| node.raise(cause),
+    saw: |_| {},
+    reason: StopReason::Requested,
+};
+
+/// # Safety
+///
+/// As [`Kind::free`] says; the node was made by [`NodeRef::plain`].
+unsafe fn free_plain(node: NonNull<Node>) -> Option<NodeRef> {
+    // SAFETY: a plain node came from `Box::into_raw` in `NodeRef::plain`, and the caller vouches
+    // that nobody else points to it any more.
+    let mut node = unsafe { Box::from_raw(node.as_ptr()) };
+    node.take_parent()
+}
+
+/// One counted pointer to a node.
+///
+/// Invariant 6: it owns one of the node's counts, and the pointer may be used for the whole
+/// allocation that the node is in.
+pub(crate) struct NodeRef(NonNull<Node>);
+
+// SAFETY: a node is `Sync` (atomics, `OnceArc`s of `Send + Sync` values, a `NodeRef`), and what
+// embeds one vouches for the rest in `NodeRef::from_raw`. The last count may be given up on any
+// thread, which `from_raw` demands too.
+unsafe impl Send for NodeRef {}
+// SAFETY: as above.
+unsafe impl Sync for NodeRef {}
+
+impl NodeRef {
+    /// A new node that stands alone, under `parent` if there is one.
+    pub(crate) fn plain(parent: Option<NodeRef>) -> NodeRef {
+        let node = Box::new(Node::new(0, 1, &PLAIN, parent));
+        // SAFETY: the pointer is that of a whole `Box<Node>`, which `PLAIN.free` gives back; the one
+        // count that the node was born with is this reference's; a `Node` is `Send` and `Sync`.
+        unsafe { NodeRef::from_raw(NonNull::from(Box::leak(node))) }
+    }
+
+    /// Takes over one count of the node.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns that count and gives it up. The pointer is valid for the whole allocation
+    /// that the node's kind frees, and that allocation may be used and freed from any thread.
+    pub(crate) unsafe fn from_raw(node: NonNull<Node>) -> NodeRef {
+        NodeRef(node)
+    }
+
+    /// Gives up this reference, but not its count, which the caller now owns.
+    pub(crate) fn into_raw(self) -> NonNull<Node> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(crate) fn as_ptr(&self) -> NonNull<Node> {
+        self.0
+    }
+
+    pub(crate) fn same(&self, other: &NodeRef) -> bool {
+        ptr::eq(self.0.as_ptr(), other.0.as_ptr())
+    }
+
+    /// Sets the node in the way of its kind.
+    pub(crate) fn raise_as_kind(&self, cause: Arc<StopCause>) -> bool {
+        (self.kind.raise)(self, cause)
+    }
+
+    /// Notes that the one to whom this node was given has seen it set.
+    pub(crate) fn note_seen(&self) {
+        (self.kind.saw)(self);
+    }
+
+    /// This node and its ancestors, nearest first.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &NodeRef> {
+        std::iter::successors(Some(self), |node| node.parent.as_ref())
+    }
+}
+
+impl Clone for NodeRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        // Relaxed: a new count is made from a live one, as in `Arc`.
+        let before = self.count.fetch_add(1, Ordering::Relaxed);
+        if before > u32::MAX / 2 {
+            // As `Arc` does: two thousand million references are a leak, and a count that wraps
+            // round would be unsound.
+            process::abort();
+        }
+        NodeRef(self.0)
+    }
+}
+
+impl Drop for NodeRef {
+    #[inline]
+    fn drop(&mut self) {
+        // Release: what this thread did with the node happens before it is freed. Acquire, for the
+        // last one: what all others did is visible to it.
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            free_chain(self.0);
+        }
+    }
+}
+
+/// Frees a node whose count has reached zero, and then each ancestor whose last count that was: in
+/// a loop, so that a chain of any length is freed in a constant amount of stack.
+#[cold]
+fn free_chain(mut node: NonNull<Node>) {
+    loop {
+        // SAFETY: the count of `node` has reached zero, so this thread alone still points to it.
+        let kind = unsafe { node.as_ref() }.kind;
+        // SAFETY: `kind` is the node's own, and nobody else points to the node.
+        let parent = unsafe { (kind.free)(node) };
+        let Some(parent) = parent.map(NodeRef::into_raw) else {
+            return;
+        };
+        // SAFETY: the child's count on the parent is still ours, so the parent is alive.
+        let count = unsafe { &parent.as_ref().count };
+        // As in `NodeRef::drop`.
+        if count.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        node = parent;
+    }
+}
+
+impl Deref for NodeRef {
+    type Target = Node;
+
+    #[inline]
+    fn deref(&self) -> &Node {
+        // SAFETY: by invariant 6 we own a count, so the node is alive, and it is only ever shared.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}

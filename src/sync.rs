@@ -1,0 +1,208 @@
+//! The only door to atomics, locks and threads' local state, so that loom can stand in for all of
+//! them under `--cfg loom`.
+//!
+//! Nothing else in the crate names `std::sync::atomic`, `parking_lot`, `crossbeam_deque` or
+//! `loom`. What loom does not model is named here too: `std::sync::Arc` is used as it is, since
+//! loom's cannot hold a trait object, and the injector is replaced by a queue under a lock.
+
+pub(crate) use crossbeam_utils::CachePadded;
+pub(crate) use std::sync::Arc;
+
+#[cfg(not(loom))]
+pub(crate) use self::real::*;
+#[cfg(not(loom))]
+mod real {
+    pub(crate) use crossbeam_deque::{Injector, Steal};
+    pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard};
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+    pub(crate) use std::thread::yield_now;
+    pub(crate) use std::thread_local;
+
+    use std::time::Instant;
+
+    /// The standard `UnsafeCell` with loom's interface.
+    #[derive(Debug)]
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) fn new(value: T) -> Self {
+            UnsafeCell(std::cell::UnsafeCell::new(value))
+        }
+
+        /// Calls `f` with a pointer that nobody else uses meanwhile: which is for the caller to
+        /// know, and for loom to check.
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+
+    /// Waits on `condvar` until it is notified (true) or `deadline` has passed (false).
+    pub(crate) fn wait_deadline<T>(
+        condvar: &Condvar,
+        guard: &mut MutexGuard<'_, T>,
+        deadline: Option<Instant>,
+    ) -> bool {
+        match deadline {
+            None => {
+                condvar.wait(guard);
+                true
+            }
+            Some(at) => !condvar.wait_until(guard, at).timed_out(),
+        }
+    }
+}
+
+#[cfg(loom)]
+pub(crate) use self::model::*;
+#[cfg(loom)]
+mod model {
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{
+        AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
+    };
+    pub(crate) use loom::thread::yield_now;
+    pub(crate) use loom::thread_local;
+
+    use std::collections::VecDeque;
+    use std::ops::{Deref, DerefMut};
+    use std::time::Instant;
+
+    /// loom's mutex with the interface of `parking_lot`'s.
+    #[derive(Debug, Default)]
+    pub(crate) struct Mutex<T>(loom::sync::Mutex<T>);
+
+    #[derive(Debug)]
+    pub(crate) struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+
+    impl<T> Mutex<T> {
+        pub(crate) fn new(value: T) -> Self {
+            Mutex(loom::sync::Mutex::new(value))
+        }
+
+        pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
+            MutexGuard(Some(self.0.lock().expect("loom's locks are not poisoned")))
+        }
+
+        pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+            self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard)))
+        }
+    }
+
+    impl<T> Deref for MutexGuard<'_, T> {
+        type Target = T;
+        fn deref(&self) -> &T {
+            self.0.as_ref().expect("the guard is here between waits")
+        }
+    }
+
+    impl<T> DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().expect("the guard is here between waits")
+        }
+    }
+
+    /// loom's condition variable with the interface of `parking_lot`'s.
+    #[derive(Debug, Default)]
+    pub(crate) struct Condvar(loom::sync::Condvar);
+
+    impl Condvar {
+        pub(crate) fn new() -> Self {
+            Condvar(loom::sync::Condvar::new())
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+
+        pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
+            let inner = guard.0.take().expect("the guard is here between waits");
+            guard.0 = Some(self.0.wait(inner).expect("loom's locks are not poisoned"));
+        }
+    }
+
+    /// Time does not pass in a model, so a deadline is never reached.
+    pub(crate) fn wait_deadline<T>(
+        condvar: &Condvar,
+        guard: &mut MutexGuard<'_, T>,
+        _deadline: Option<Instant>,
+    ) -> bool {
+        condvar.wait(guard);
+        true
+    }
+
+    /// Stands in for `crossbeam_deque::Injector`, which loom cannot see into.
+    #[derive(Debug)]
+    pub(crate) struct Injector<T>(Mutex<VecDeque<T>>);
+
+    pub(crate) enum Steal<T> {
+        Empty,
+        Success(T),
+        #[expect(dead_code, reason = "a queue under a lock is never lost to another")]
+        Retry,
+    }
+
+    impl<T> Injector<T> {
+        pub(crate) fn new() -> Self {
+            Injector(Mutex::new(VecDeque::new()))
+        }
+
+        pub(crate) fn push(&self, value: T) {
+            self.0.lock().push_back(value);
+        }
+
+        pub(crate) fn steal(&self) -> Steal<T> {
+            match self.0.lock().pop_front() {
+                Some(value) => Steal::Success(value),
+                None => Steal::Empty,
+            }
+        }
+
+        pub(crate) fn is_empty(&self) -> bool {
+            self.0.lock().is_empty()
+        }
+
+        pub(crate) fn len(&self) -> usize {
+            self.0.lock().len()
+        }
+    }
+}
+
+/// Stores `value` and orders the store before every later load of this thread: one half of the
+/// store-then-look handshake (Dekker's) that this crate uses in three places. The other half does
+/// the same with the two locations exchanged; at least one of the two sees the other's store.
+pub(crate) fn store_then_look<A: Store>(atomic: &A, value: A::Value) {
+    atomic.store_relaxed(value);
+    // The partner is the fence in the other party's `store_then_look` (or beside its push).
+    fence(Ordering::SeqCst);
+}
+
+/// What `store_then_look` needs to know of an atomic.
+pub(crate) trait Store {
+    type Value;
+    fn store_relaxed(&self, value: Self::Value);
+}
+
+impl Store for AtomicU64 {
+    type Value = u64;
+    fn store_relaxed(&self, value: u64) {
+        // Ordered by the caller's fence.
+        self.store(value, Ordering::Relaxed);
+    }
+}
+
+impl Store for AtomicBool {
+    type Value = bool;
+    fn store_relaxed(&self, value: bool) {
+        // Ordered by the caller's fence.
+        self.store(value, Ordering::Relaxed);
+    }
+}

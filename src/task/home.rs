@@ -1,0 +1,131 @@
+//! Where tasks come from: the root that all tasks of one pool are under.
+//!
+//! A home is a stop node (the pool's stop event) with the ledger that counts the tasks and the host
+//! that hears of what happens to them. It lives as long as anything that points to it, so a handle
+//! may outlive its pool. The task layer knows a pool only through this.
+#![allow(unsafe_code, reason = "a home is a node with more behind it")]
+
+use crate::report::TaskId;
+use crate::report::ledger::Ledger;
+use crate::stop::node::{Kind, Node, NodeRef};
+use crate::stop::{StopCause, StopReason};
+use crate::sync::Arc;
+use std::any::Any;
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::{self, NonNull};
+
+/// Who runs the tasks of a home.
+pub(crate) trait Host: Send + Sync {
+    /// A task that is in the queue will never be taken from it to be run.
+    fn left_queue(&self, home: &Home);
+
+    /// The home's event was set.
+    fn stopped(&self, home: &Home, cause: Arc<StopCause>);
+
+    /// A task panicked, and nobody will ever join it. Called outside of all locks and tasks; may
+    /// panic.
+    fn unhandled_panic(&self, id: TaskId, name: Option<&str>, payload: &(dyn Any + Send));
+}
+
+#[repr(C)]
+pub(crate) struct Home {
+    node: Node,
+    pub(crate) ledger: Ledger,
+    pub(crate) host: Arc<dyn Host>,
+}
+
+static HOME: Kind = Kind {
+    free: free_home,
+    raise: raise_home,
+    saw: |_| {},
+    reason: StopReason::Shutdown,
+};
+
+fn raise_home(node: &NodeRef, cause: Arc<StopCause>) -> bool {
+    let won = node.raise(Arc::clone(&cause));
+    if let (true, Some(home)) = (won, home_behind(node)) {
+        home.host.stopped(home, cause);
+    }
+    won
+}
+
+/// # Safety
+///
+/// As [`Kind::free`] says; the node was made by [`HomeRef::new`].
+unsafe fn free_home(node: NonNull<Node>) -> Option<NodeRef> {
+    // SAFETY: a node of this kind is the first field of a `Home` that came from a `Box` in
+    // `HomeRef::new`, and the caller vouches that nobody else points to it any more.
+    let mut home = unsafe { Box::from_raw(node.cast::<Home>().as_ptr()) };
+    home.node.take_parent()
+}
+
+/// The home behind a node of kind `HOME`.
+fn home_behind(node: &NodeRef) -> Option<&Home> {
+    // The address of a static is its own, so this tells homes from all other nodes.
+    if !ptr::eq(node.kind(), &HOME) {
+        return None;
+    }
+    // SAFETY: nodes of this kind are made by `HomeRef::new` alone, with a pointer to the whole
+    // `Home`; it lives as long as `node` is borrowed, and is only ever shared.
+    Some(unsafe { node.as_ptr().cast::<Home>().as_ref() })
+}
+
+/// The home that `node` is under. Tasks always are under one.
+pub(crate) fn home_of(node: &Node) -> &Home {
+    let mut place = node.parent();
+    while let Some(node) = place {
+        if let Some(home) = home_behind(node) {
+            return home;
+        }
+        place = node.parent();
+    }
+    unreachable!("a task is made under a home")
+}
+
+/// One counted pointer to a home.
+///
+/// Invariant: its node is of kind `HOME`.
+#[derive(Clone)]
+pub(crate) struct HomeRef(NodeRef);
+
+impl HomeRef {
+    pub(crate) fn new(parent: Option<NodeRef>, ledger: Ledger, host: Arc<dyn Host>) -> HomeRef {
+        let home = Box::new(Home {
+            node: Node::new(0, 1, &HOME, parent),
+            ledger,
+            host,
+        });
+        let node = NonNull::from(Box::leak(home)).cast::<Node>();
+        // SAFETY: `Home` is `repr(C)` with the node first, so this is a pointer to the node that is
+        // valid for the whole home; the one count that it was born with becomes this reference's;
+        // a `Home` is `Send` and `Sync`.
+        HomeRef(unsafe { NodeRef::from_raw(node) })
+    }
+
+    pub(crate) fn node(&self) -> &NodeRef {
+        &self.0
+    }
+}
+
+impl Deref for HomeRef {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        home_behind(&self.0).expect("a HomeRef points to a home")
+    }
+}
+
+impl fmt::Debug for HomeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Home")
+            .field("node", &self.0)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `Home` is shared and freed across threads.
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Home>();
+};

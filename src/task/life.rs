@@ -1,0 +1,265 @@
+//! What happens to a task: it runs, or it is stopped before it could. Every end is counted in the
+//! ledger and told to those who wait, once.
+//!
+//! # Order of events at an end
+//!
+//! First the ledger counts it, then the word changes in one atomic step, then listeners are told, and
+//! last what nobody will fetch is dropped. (For a task that never started the first two are one hold
+//! of the book's lock, and what is dropped is the closure.) No foreign code runs under a lock.
+#![allow(
+    unsafe_code,
+    reason = "rights to a cell's contents are passed on from the transitions that give them"
+)]
+
+use super::cell::{Left, TaskRef};
+use super::home::Home;
+use super::slot::Slot;
+use super::state::{Cancel, Claim, End, State, WAITED, Word};
+use crate::report::TaskStatus;
+use crate::report::ledger::{Entry, Lane};
+use crate::stop::StopCause;
+use crate::stop::listeners::Topic;
+use crate::stop::node::{LISTENED, NodeRef};
+use crate::sync::Arc;
+
+/// The right to run a task, and the duty.
+#[must_use = "a claimed task has to be run"]
+pub(crate) struct Claimed {
+    task: TaskRef,
+    before: Word,
+}
+
+/// Claims a pending task. The caller's lane is busy.
+pub(crate) fn claim(task: TaskRef) -> Result<Claimed, TaskRef> {
+    match task.state().claim() {
+        Claim::Claimed(before) => Ok(Claimed { task, before }),
+        Claim::Gone => Err(task),
+    }
+}
+
+impl Claimed {
+    /// Runs the task, on a worker that counts in `lane` and shows what it runs in `slot`. Whatever
+    /// the closure and the drops do, this returns.
+    pub(crate) fn run(self, lane: &Lane, slot: &Slot) {
+        let Claimed { task, before } = self;
+        slot.showing(&task, || run(&task, before, lane));
+    }
+}
+
+fn run(task: &TaskRef, before: Word, lane: &Lane) {
+    if before.is_waited() {
+        task.node().tell(&[Topic::Started]);
+    }
+    // SAFETY: this is the one use of the claim that our caller was given.
+    let left = unsafe { task.call() };
+    // What is seen from here on does not count.
+    let seen = task.state().load().seen();
+    let end = match left {
+        Left::Value => End::Returned { seen },
+        Left::Nothing => End::Unwound,
+        Left::Payload => End::Panicked,
+    };
+    count(task, lane, end);
+    let before = task.state().finish(end);
+    if before.is_waited() {
+        task.node().tell(&[Topic::Started, Topic::Done]);
+    }
+    if !before.has_handle() {
+        let word = task.state().load();
+        // SAFETY: the task has ended and had no handle when it did, so the outcome is the claimer's,
+        // and this is its one use.
+        unsafe { task.drop_outcome(word) };
+    }
+}
+
+fn count(task: &TaskRef, lane: &Lane, end: End) {
+    let ledger = &task.home().ledger;
+    match end {
+        End::Returned { seen: false } => {
+            if task.node().reads_set() {
+                ledger.book().completed_late();
+            }
+            lane.complete();
+        }
+        End::Returned { seen: true } | End::Unwound => {
+            ledger.book().cancelled(task.id(), || entry(task));
+        }
+        End::Panicked => {
+            ledger.book().panicked(task.id(), || entry(task));
+        }
+    }
+}
+
+fn entry(task: &TaskRef) -> Entry {
+    Entry {
+        id: task.id(),
+        name: task.shared_name().cloned(),
+        cause: task.node().cause(),
+    }
+}
+
+/// What came of asking a task to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CancelOutcome {
+    /// It was pending and will never run. What it had captured has been dropped.
+    NeverStarted,
+    /// It is running, and its stop event is set.
+    Requested,
+    /// It had ended already, like this. Nothing was changed.
+    AlreadyDone(TaskStatus),
+}
+
+/// Asks a task to stop.
+pub(crate) fn cancel(task: &TaskRef, cause: Arc<StopCause>) -> CancelOutcome {
+    ask(task, cause).0
+}
+
+/// Sets the event of a task, whatever state it is in. True for the one call that did.
+pub(super) fn raise(node: &NodeRef, cause: Arc<StopCause>) -> bool {
+    if node.reads_set() {
+        return false;
+    }
+    match ask(&TaskRef::behind(node), Arc::clone(&cause)) {
+        (CancelOutcome::AlreadyDone(_), _) => node.raise(cause),
+        (_, won) => won,
+    }
+}
+
+/// As [`cancel`]; and whether it was this call whose cause the event got.
+fn ask(task: &TaskRef, cause: Arc<StopCause>) -> (CancelOutcome, bool) {
+    let mut given = None;
+    loop {
+        let word = task.state().load();
+        match word.status() {
+            TaskStatus::Pending => {
+                let won = *given.get_or_insert_with(|| task.node().give_cause(Arc::clone(&cause)));
+                if let Some(doomed) = doom(task) {
+                    doomed.bury();
+                    let home = task.home();
+                    home.host.left_queue(home);
+                    return (CancelOutcome::NeverStarted, won);
+                }
+            }
+            TaskStatus::Running => {
+                let won = match given {
+                    // It was claimed after we had given our cause.
+                    Some(won) => {
+                        task.node().flag(won);
+                        won
+                    }
+                    None => task.node().raise(cause),
+                };
+                return (CancelOutcome::Requested, won);
+            }
+            done => return (CancelOutcome::AlreadyDone(done), false),
+        }
+    }
+}
+
+/// Pending → `NeverStarted`, if it is still pending.
+fn doom(task: &TaskRef) -> Option<Doomed> {
+    let mut book = task.home().ledger.book();
+    let Cancel::NeverStarted(before) = task.state().cancel() else {
+        return None;
+    };
+    book.never_started(task.id(), || entry(task));
+    Some(Doomed {
+        task: task.clone(),
+        before,
+    })
+}
+
+/// Dooms those of the tasks of one home that are still pending, all in one hold of the book's lock.
+pub(crate) fn doom_all(home: &Home, tasks: Vec<TaskRef>, cause: &Arc<StopCause>) -> Vec<Doomed> {
+    let mut book = home.ledger.book();
+    let mut doomed = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        task.node().give_cause(Arc::clone(cause));
+        if let Cancel::NeverStarted(before) = task.state().cancel() {
+            book.never_started(task.id(), || entry(&task));
+            doomed.push(Doomed { task, before });
+        }
+    }
+    doomed
+}
+
+/// The duty to tell of, and to drop the closure of, a task that will never start.
+#[must_use = "a task that will never start has to be buried"]
+pub(crate) struct Doomed {
+    task: TaskRef,
+    before: Word,
+}
+
+impl Doomed {
+    /// A task that was refused, with the word it was born with.
+    pub(crate) fn refused(task: TaskRef) -> Doomed {
+        let before = task.state().load();
+        Doomed { task, before }
+    }
+
+    /// The duty to tell alone, if there is somebody to tell.
+    pub(crate) fn listened(&self) -> Option<Telling> {
+        let listened = self.before.is_waited() || self.before.bits() & LISTENED != 0;
+        listened.then(|| Telling(self.task.clone()))
+    }
+
+    /// Wakes everyone who waits for the task or its event.
+    pub(crate) fn tell(&self) {
+        if let Some(telling) = self.listened() {
+            telling.tell();
+        }
+    }
+
+    /// Drops the closure and all that it captured.
+    pub(crate) fn drop_closure(self) {
+        // SAFETY: this is the one use of the right that came with the transition to `NeverStarted`
+        // (or with the birth in that state), which `self` was.
+        unsafe { self.task.drop_closure() };
+    }
+
+    /// Tells, then drops: those who wait do not wait for the drops.
+    pub(crate) fn bury(self) {
+        self.tell();
+        self.drop_closure();
+    }
+}
+
+/// The duty to tell those who wait for a task that will never start.
+#[must_use = "those who wait have to be told"]
+pub(crate) struct Telling(TaskRef);
+
+impl Telling {
+    pub(crate) fn tell(self) {
+        let topics = [Topic::Stop, Topic::Started, Topic::Done];
+        self.0.node().tell(&topics);
+    }
+}
+
+/// Listens for the start or the end of a task. As [`Node::listen`](crate::stop::node::Node::listen).
+pub(crate) fn listen(
+    task: &TaskRef,
+    topic: Topic,
+    listener: Arc<dyn crate::stop::listeners::Listen>,
+) -> Option<crate::stop::listeners::Key> {
+    let happened = |bits| has_happened(Word::from_bits(bits), topic);
+    task.node().listen(topic, WAITED, happened, listener)
+}
+
+/// Whether what a topic is about has happened.
+pub(crate) fn has_happened(word: Word, topic: Topic) -> bool {
+    match topic {
+        Topic::Started => word.has_begun(),
+        Topic::Done => word.is_done(),
+        Topic::Stop => unreachable!("the stop is the node's own topic"),
+    }
+}
+
+/// The lifecycle word of a task that was accepted, or refused.
+pub(crate) fn first_word(accepted: bool, handle: bool) -> u32 {
+    if accepted {
+        State::pending(handle)
+    } else {
+        State::refused()
+    }
+}

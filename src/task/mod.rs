@@ -1,0 +1,42 @@
+//! A task, from its birth to its one end.
+//!
+//! - `state`: the table of states, and every transition, in one atomic word.
+//! - `cell`: the one allocation of a task; what is unsafe about it.
+//! - `life`: running, cancelling, ending; counted in the ledger and told to listeners.
+//! - `home`: the root that a pool's tasks are under, and what they know of the pool.
+//! - `context`: what a thread knows of the task that it runs and the pool that it works for.
+//! - `slot`: where a worker shows the task that it runs.
+//! - `wait`: waiting for a task, and why a worker runs it instead.
+//! - `handle`, `outcome`, `error`: what users see.
+//! - `unwind`: leaving a task from deep inside.
+//!
+//! # Who holds a reference
+//!
+//! The queue, until the task is taken from it (a task that was cancelled stays there as a husk, its
+//! closure gone, until it is taken or swept); the worker that runs it; the handle and its clones that
+//! cancel; stop events and children made from them; and whoever waits. A task holds one reference to
+//! its parent, the pool's home or a node under it, and so keeps the ledger alive, not the pool.
+//!
+//! A task names no pool. It knows its home, which has the ledger that counts it and a host to call;
+//! and, when a worker waits for it, a [`Worker`](context::Worker) that can run it.
+
+pub(crate) mod cell;
+pub(crate) mod context;
+mod error;
+mod handle;
+pub(crate) mod home;
+pub(crate) mod life;
+mod outcome;
+pub(crate) mod slot;
+pub(crate) mod state;
+mod unwind;
+mod wait;
+
+pub use context::current;
+pub(crate) use error::panic_message;
+pub use error::{TaskError, TaskErrorKind};
+pub use handle::{CancelOnDrop, Canceller, TaskHandle};
+pub use life::CancelOutcome;
+pub use outcome::Outcome;
+#[cfg(panic = "unwind")]
+pub use unwind::unwind_if_stopped;

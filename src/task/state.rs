@@ -1,0 +1,235 @@
+//! The life of a task: one atomic word, and every transition of it.
+//!
+//! | state | event | next state | who |
+//! |---|---|---|---|
+//! | Pending | a worker claims it | Running | [`State::claim`] |
+//! | Pending | it is cancelled, by whatever | `NeverStarted`, with `SET` | [`State::cancel`] |
+//! | Running | its closure ends | Completed, Cancelled or Panicked | [`State::finish`] |
+//! | Running | it sees its stop | Running, with `SEEN` | [`State::note_seen`] |
+//! | any | its handle is dropped | the same, without `HANDLE` | [`State::drop_handle`] |
+//!
+//! No other file changes these bits. The stop bits below them are the node's; `cancel` sets `SET`
+//! in the same step, so that there is one transition between start and cancel, and no state between.
+//!
+//! Who may touch the cell's contents: while Pending nobody, the claimer after `claim`, the canceller
+//! after `cancel`, the claimer until `finish`; from then on the handle, if `HANDLE` was set in the
+//! word that `finish` replaced, else the claimer.
+
+use crate::report::TaskStatus;
+use crate::stop::node::SET;
+use crate::sync::{AtomicU32, Ordering};
+
+const PHASE_SHIFT: u32 = 8;
+const PHASE: u32 = 0b111 << PHASE_SHIFT;
+const PENDING: u32 = 0;
+const RUNNING: u32 = 1 << PHASE_SHIFT;
+const COMPLETED: u32 = 2 << PHASE_SHIFT;
+const CANCELLED: u32 = 3 << PHASE_SHIFT;
+const NEVER_STARTED: u32 = 4 << PHASE_SHIFT;
+const PANICKED: u32 = 5 << PHASE_SHIFT;
+/// The closure returned, and its value is in the cell.
+const VALUE: u32 = 1 << 11;
+/// The task saw its stop event set while it ran.
+const SEEN: u32 = 1 << 12;
+/// Somebody holds the task's handle, and with it the right to the outcome.
+const HANDLE: u32 = 1 << 13;
+/// Somebody may be listening for the start or the end.
+pub(crate) const WAITED: u32 = 1 << 14;
+
+/// How a closure ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It returned, and its value is in the cell.
+    Returned { seen: bool },
+    /// It was unwound by `unwind_if_stopped`.
+    Unwound,
+    /// It panicked, and the payload is in the cell.
+    Panicked,
+}
+
+/// The word as it was at one instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word(u32);
+
+impl Word {
+    pub(crate) fn status(self) -> TaskStatus {
+        match self.0 & PHASE {
+            PENDING => TaskStatus::Pending,
+            RUNNING => TaskStatus::Running,
+            COMPLETED => TaskStatus::Completed,
+            CANCELLED => TaskStatus::Cancelled,
+            NEVER_STARTED => TaskStatus::NeverStarted,
+            _ => TaskStatus::Panicked,
+        }
+    }
+
+    pub(crate) fn is_done(self) -> bool {
+        self.0 & PHASE > RUNNING
+    }
+
+    pub(crate) fn has_begun(self) -> bool {
+        self.0 & PHASE != PENDING
+    }
+
+    pub(crate) fn has_value(self) -> bool {
+        self.0 & VALUE != 0
+    }
+
+    pub(crate) fn has_handle(self) -> bool {
+        self.0 & HANDLE != 0
+    }
+
+    pub(crate) fn seen(self) -> bool {
+        self.0 & SEEN != 0
+    }
+
+    pub(crate) fn is_waited(self) -> bool {
+        self.0 & WAITED != 0
+    }
+
+    /// The bits, for the node's own part of the word.
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u32) -> Self {
+        Word(bits)
+    }
+}
+
+/// What came of an attempt to start a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who claims a task has to run it"]
+pub(crate) enum Claim {
+    /// It is ours to run. The word as it was.
+    Claimed(Word),
+    /// Somebody else has started it, or it never will be.
+    Gone,
+}
+
+/// What came of an attempt to cancel a task before its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "who cancels a pending task has to drop its closure"]
+pub(crate) enum Cancel {
+    /// It will never start, and its closure is ours to drop. The word as it was.
+    NeverStarted(Word),
+    /// It has started.
+    Running,
+    /// It had ended.
+    Done(TaskStatus),
+}
+
+/// The lifecycle's view of a task's atomic word.
+#[derive(Clone, Copy)]
+pub(crate) struct State<'a>(&'a AtomicU32);
+
+impl<'a> State<'a> {
+    pub(crate) fn new(word: &'a AtomicU32) -> Self {
+        State(word)
+    }
+
+    /// The word of a new task.
+    pub(crate) fn pending(handle: bool) -> u32 {
+        PENDING | if handle { HANDLE } else { 0 }
+    }
+
+    /// The word of a task that was refused.
+    pub(crate) fn refused() -> u32 {
+        NEVER_STARTED | SET | HANDLE
+    }
+
+    #[inline]
+    pub(crate) fn load(self) -> Word {
+        // Acquire: partner is the Release half of `finish` and `cancel`, so that who sees an end
+        // sees what the task did, and its value.
+        Word(self.0.load(Ordering::Acquire))
+    }
+
+    /// Pending → Running.
+    #[inline]
+    pub(crate) fn claim(self) -> Claim {
+        // Relaxed: the exchange settles it.
+        let mut word = self.0.load(Ordering::Relaxed);
+        while word & PHASE == PENDING {
+            // Acquire: partner is whatever published the task (the queue, and here the handle's own
+            // writes to the word), so that the closure is whole. Release: who sees Running, through
+            // an Acquire load, sees the claimer's lane busy.
+            match self.0.compare_exchange_weak(
+                word,
+                word | RUNNING,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Claim::Claimed(Word(word)),
+                Err(other) => word = other,
+            }
+        }
+        Claim::Gone
+    }
+
+    /// Pending → `NeverStarted`. The cause has been given before.
+    pub(crate) fn cancel(self) -> Cancel {
+        // Acquire: in the case of an end, as in `load`.
+        let mut word = self.0.load(Ordering::Acquire);
+        while word & PHASE == PENDING {
+            // Release: who sees the end, or `SET`, sees the cause. Acquire: the closure, which is
+            // now ours to drop, is whole.
+            match self.0.compare_exchange_weak(
+                word,
+                word | NEVER_STARTED | SET,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Cancel::NeverStarted(Word(word)),
+                Err(other) => word = other,
+            }
+        }
+        if word & PHASE == RUNNING {
+            Cancel::Running
+        } else {
+            Cancel::Done(Word(word).status())
+        }
+    }
+
+    /// Running → an end. One read-modify-write. The word as it was, `HANDLE` above all.
+    pub(crate) fn finish(self, end: End) -> Word {
+        let next = match end {
+            End::Returned { seen: false } => COMPLETED | VALUE,
+            End::Returned { seen: true } => CANCELLED | VALUE,
+            End::Unwound => CANCELLED,
+            End::Panicked => PANICKED,
+        };
+        // Only the claimer leaves Running, so the difference can be added without a look. Release:
+        // partner is the Acquire in `load` and in `drop_handle`; the value is whole. Acquire:
+        // partner is the Release half of `drop_handle`, after which the value is ours to drop, and
+        // of `Node::listen`, whose list we are about to read.
+        Word(self.0.fetch_add(next - RUNNING, Ordering::AcqRel))
+    }
+
+    /// Notes that the task has seen its stop. Does nothing once its closure has ended.
+    pub(crate) fn note_seen(self) {
+        // Relaxed: the exchange settles it.
+        let mut word = self.0.load(Ordering::Relaxed);
+        while word & PHASE == RUNNING && word & SEEN == 0 {
+            // Relaxed: the note is read by the claimer, after the closure has ended, and orders
+            // nothing else.
+            match self.0.compare_exchange_weak(
+                word,
+                word | SEEN,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return,
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    /// The handle is dropped. If the word as it was is done, the outcome is the caller's to drop,
+    /// else the claimer's.
+    pub(crate) fn drop_handle(self) -> Word {
+        // Acquire: partner is the Release half of `finish`: the value that we are to drop is whole.
+        // Release: partner is the Acquire half of `finish`.
+        Word(self.0.fetch_and(!HANDLE, Ordering::AcqRel))
+    }
+}

@@ -19,7 +19,7 @@ mod real {
         AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use std::thread::yield_now;
-    pub(crate) use std::thread_local;
+    pub(crate) use std::thread_local as thread_locals;
 
     use std::time::Instant;
 
@@ -66,7 +66,14 @@ mod model {
         AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
     pub(crate) use loom::thread::yield_now;
-    pub(crate) use loom::thread_local;
+
+    /// loom's `thread_local!` with the standard one's `const` initialisers.
+    macro_rules! thread_locals {
+        ($($(#[$meta:meta])* static $name:ident: $type:ty = const { $init:expr };)*) => {
+            loom::thread_local! { $($(#[$meta])* static $name: $type = $init;)* }
+        };
+    }
+    pub(crate) use thread_locals;
 
     use std::collections::VecDeque;
     use std::ops::{Deref, DerefMut};

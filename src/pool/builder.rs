@@ -201,7 +201,7 @@ impl ThreadPoolBuilder {
         }
     }
 
-    fn core(self, threads: usize) -> Core {
+    pub(super) fn core(self, threads: usize) -> Core {
         let shared = Arc::new(Shared {
             name: self.name,
             stack_size: self.stack_size,

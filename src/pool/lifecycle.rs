@@ -187,6 +187,12 @@ impl Shared {
         self.finished.load(Ordering::Acquire) && self.graveyard.lock().is_empty()
     }
 
+    /// Whether a worker that has nothing to run still has something to do.
+    pub(super) fn has_last_duties(&self) -> bool {
+        // Acquire: as in `may_end`.
+        self.finished.load(Ordering::Acquire) || !self.graveyard.lock().is_empty()
+    }
+
     /// Drops closures that a shutdown has left to the workers.
     pub(super) fn tend_graveyard(&self) {
         loop {

@@ -20,7 +20,7 @@
 
 use super::shared::Core;
 use crate::report::ledger::Lane;
-use crate::sync::{Arc, Mutex, spin_loop, thread_local, yield_now};
+use crate::sync::{Arc, Mutex, spin_loop, thread_locals, yield_now};
 use crate::task::cell::TaskRef;
 use crate::task::context::{self, Circle, Worker, contained};
 use crate::task::home::Home;
@@ -35,7 +35,7 @@ use std::thread;
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 200 };
 const YIELDS: u32 = if cfg!(loom) { 0 } else { 4 };
 
-thread_local! {
+thread_locals! {
     /// Where this worker thread's stack begins.
     static STACK_BASE: Cell<usize> = const { Cell::new(0) };
 }
@@ -122,7 +122,7 @@ impl Acting {
                 continue;
             }
             searching = idle.sleep(self.lane, searching, || {
-                !queue.is_empty() || shared.may_end()
+                !queue.is_empty() || shared.has_last_duties()
             });
         }
     }
@@ -308,6 +308,14 @@ pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
     drop(guard);
     drop(acting);
     drop(ended);
+}
+
+/// The work of a worker thread, for models that start their own threads.
+#[cfg(all(test, loom))]
+pub(super) fn work(core: Core, lane: usize) {
+    let acting = Rc::new(Acting { core, lane });
+    let _guard = context::work_for(Rc::clone(&acting) as Rc<dyn Worker>);
+    acting.work();
 }
 
 /// A worker is shared between threads through its post only.

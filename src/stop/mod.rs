@@ -14,6 +14,8 @@ mod cause;
 mod event;
 mod guard;
 pub(crate) mod listeners;
+#[cfg(all(test, loom))]
+mod loom_tests;
 pub(crate) mod node;
 pub(crate) mod parker;
 mod wait;

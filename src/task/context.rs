@@ -8,7 +8,7 @@ use super::cell::TaskRef;
 use super::home::Home;
 use crate::report::TaskId;
 use crate::stop::StopEvent;
-use crate::sync::thread_local;
+use crate::sync::thread_locals;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem;
@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-thread_local! {
+thread_locals! {
     /// The event of the task that runs on this thread.
     ///
     /// Invariant: it points to a `StopEvent` that is borrowed by a call of `within` on this thread

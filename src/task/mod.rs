@@ -26,6 +26,8 @@ mod error;
 mod handle;
 pub(crate) mod home;
 pub(crate) mod life;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod outcome;
 pub(crate) mod slot;
 pub(crate) mod state;

@@ -1,0 +1,240 @@
+//! Models of one task: its start against its cancel, its end against its handle.
+
+use super::cell::{Birth, TaskRef};
+use super::home::{Home, HomeRef, Host};
+use super::life::{self, CancelOutcome, first_word};
+use super::slot::Slot;
+use super::{Outcome, TaskHandle};
+use crate::report::ledger::Ledger;
+use crate::report::{TaskId, TaskStatus};
+use crate::stop::{StopCause, StopEvent};
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use std::any::Any;
+use std::sync::Arc;
+
+struct NoHost;
+
+impl Host for NoHost {
+    fn left_queue(&self, _home: &Home) {}
+    fn stopped(&self, _home: &Home, _cause: Arc<StopCause>) {}
+    fn unhandled_panic(&self, _id: TaskId, _name: Option<&str>, _payload: &(dyn Any + Send)) {}
+}
+
+/// Counts its drops.
+#[derive(Debug)]
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+struct Setup {
+    home: HomeRef,
+    task: TaskRef,
+    handle: TaskHandle<Counted>,
+    runs: Arc<AtomicUsize>,
+    closures: Arc<AtomicUsize>,
+    values: Arc<AtomicUsize>,
+}
+
+#[allow(unsafe_code, reason = "a task and its handle are made by hand")]
+fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
+    let count = || Arc::new(AtomicUsize::new(0));
+    let (runs, closures, values) = (count(), count(), count());
+    let home = HomeRef::new(None, Ledger::new(1, 10), Arc::new(NoHost));
+    let birth = Birth {
+        parent: home.node().clone(),
+        id: home.ledger.admit(false).unwrap(),
+        word: first_word(true, true),
+        extra: (),
+    };
+    let captured = Counted(Arc::clone(&closures));
+    let value = Counted(Arc::clone(&values));
+    let ran = Arc::clone(&runs);
+    let closure = move |stop: &StopEvent| {
+        let _captured = captured;
+        ran.fetch_add(1, Ordering::Relaxed);
+        work(stop);
+        value
+    };
+    // SAFETY: both are `'static`.
+    let (task, handle) = unsafe { TaskRef::new(birth, closure) };
+    // SAFETY: it was born with this handle, and this type.
+    let handle = unsafe { TaskHandle::new(handle) };
+    Setup {
+        home,
+        task,
+        handle,
+        runs,
+        closures,
+        values,
+    }
+}
+
+/// What a worker does with a task that it has taken from the queue.
+fn claim_and_run(home: &HomeRef, task: TaskRef) {
+    let lane = home.ledger.lane(0);
+    lane.enter();
+    let claimed = life::claim(task);
+    lane.leave(claimed.is_ok());
+    if let Ok(claimed) = claimed {
+        claimed.run(lane, &Slot::new());
+    }
+}
+
+fn get(count: &AtomicUsize) -> usize {
+    count.load(Ordering::Relaxed)
+}
+
+#[test]
+fn of_start_and_cancel_one_wins() {
+    loom::model(|| {
+        let it = setup(|_| {});
+        let worker = thread::spawn({
+            let (home, task) = (it.home.clone(), it.task);
+            move || claim_and_run(&home, task)
+        });
+        let cancelled = it.handle.cancel();
+        if cancelled == CancelOutcome::NeverStarted {
+            // Prompt: the end is final, and the closure is gone, before `cancel` returns.
+            assert_eq!(get(&it.closures), 1);
+            assert_eq!(it.handle.status(), TaskStatus::NeverStarted);
+            assert_eq!(it.home.ledger.stats().never_started, 1);
+        }
+        worker.join().unwrap();
+        let outcome = it.handle.outcome();
+        match cancelled {
+            CancelOutcome::NeverStarted => {
+                assert!(matches!(outcome, Outcome::NeverStarted(_)));
+                assert_eq!(get(&it.runs), 0);
+            }
+            _ => {
+                assert_eq!(outcome.status(), TaskStatus::Completed);
+                assert_eq!(get(&it.runs), 1);
+            }
+        }
+        drop(outcome);
+        assert_eq!((get(&it.closures), get(&it.values)), (1, 1));
+        let stats = it.home.ledger.stats();
+        assert_eq!((stats.submitted, stats.done()), (1, 1));
+    });
+}
+
+#[test]
+fn two_cancels_and_a_start() {
+    loom::model(|| {
+        let it = setup(|_| {});
+        let worker = thread::spawn({
+            let (home, task) = (it.home.clone(), it.task);
+            move || claim_and_run(&home, task)
+        });
+        let canceller = it.handle.canceller();
+        let other = thread::spawn(move || canceller.cancel());
+        let ours = it.handle.cancel();
+        let theirs = other.join().unwrap();
+        worker.join().unwrap();
+        let never = [&ours, &theirs]
+            .into_iter()
+            .filter(|out| **out == CancelOutcome::NeverStarted)
+            .count();
+        assert_eq!(never + get(&it.runs), 1);
+        drop(it.handle);
+        assert_eq!((get(&it.closures), get(&it.values)), (1, 1));
+    });
+}
+
+#[test]
+fn a_join_hears_of_the_end() {
+    loom::model(|| {
+        let it = setup(|_| {});
+        let worker = thread::spawn({
+            let (home, task) = (it.home.clone(), it.task);
+            move || claim_and_run(&home, task)
+        });
+        let value = it.handle.join();
+        assert!(value.is_ok());
+        // Never behind what the handle has shown.
+        assert_eq!(it.home.ledger.stats().completed, 1);
+        drop(value);
+        assert_eq!(get(&it.values), 1);
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_join_hears_of_a_cancel() {
+    loom::model(|| {
+        let it = setup(|_| {});
+        let canceller = it.handle.canceller();
+        let other = thread::spawn(move || canceller.cancel());
+        assert!(it.handle.join().unwrap_err().is_never_started());
+        other.join().unwrap();
+        drop(it.task);
+        assert_eq!((get(&it.closures), get(&it.values)), (1, 1));
+    });
+}
+
+#[test]
+fn a_dropped_handle_drops_the_value_once() {
+    loom::model(|| {
+        let it = setup(|_| {});
+        let worker = thread::spawn({
+            let (home, task) = (it.home.clone(), it.task);
+            move || claim_and_run(&home, task)
+        });
+        drop(it.handle);
+        worker.join().unwrap();
+        assert_eq!((get(&it.closures), get(&it.values)), (1, 1));
+    });
+}
+
+#[test]
+fn a_stop_is_seen_or_came_too_late() {
+    loom::model(|| {
+        let it = setup(|stop| {
+            let _ = stop.is_set();
+        });
+        let worker = thread::spawn({
+            let (home, task) = (it.home.clone(), it.task);
+            move || claim_and_run(&home, task)
+        });
+        it.handle.wait_started();
+        let asked = it.handle.cancel();
+        let stats = it.home.ledger.stats();
+        assert_eq!(stats.running + stats.done(), 1);
+        worker.join().unwrap();
+        let status = it.handle.outcome().status();
+        match asked {
+            CancelOutcome::Requested => assert!(
+                matches!(status, TaskStatus::Completed | TaskStatus::Cancelled),
+                "{status}"
+            ),
+            CancelOutcome::AlreadyDone(done) => assert_eq!(done, status),
+            CancelOutcome::NeverStarted => unreachable!("it had started"),
+        }
+    });
+}
+
+#[test]
+fn a_look_at_a_slot_gets_a_living_task() {
+    loom::model(|| {
+        let it = setup(|_| {});
+        let slot = Arc::new(Slot::new());
+        let worker = thread::spawn({
+            let (task, slot) = (it.task, Arc::clone(&slot));
+            move || {
+                slot.showing(&task, || {});
+                drop(task);
+            }
+        });
+        if let Some(task) = slot.look() {
+            assert_eq!(task.id(), it.handle.id());
+        }
+        worker.join().unwrap();
+        assert!(slot.look().is_none());
+        it.handle.cancel();
+    });
+}

@@ -1,4 +1,5 @@
-//! Top
+#![doc = include_str!("../README.md")]
+
 mod once;
 mod pool;
 mod report;

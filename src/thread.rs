@@ -49,8 +49,8 @@ pub trait Runnable {
 
 /// A thread that can be asked to stop.
 ///
-/// Its closure is a task like those of a pool: it is handed its stop event, it ends in one of the
-/// same four ways, and its result is fetched in the same way. Dropping the handle stops the thread
+/// Its closure is a task like those of a pool, except that it has always begun: it is handed its stop
+/// event, it ends as completed, cancelled or panicked, and its result is fetched in the same way. Dropping the handle stops the thread
 /// and waits for it, so that nothing is left running by accident; a
 /// [daemon](StoppableThreadBuilder::daemon) thread is let go instead, unasked.
 ///
@@ -64,7 +64,6 @@ pub trait Runnable {
 ///     }
 ///     rounds
 /// });
-/// thread.wait_started();
 /// thread.stop();
 /// println!("{:?}", thread.outcome());
 /// ```
@@ -78,7 +77,7 @@ pub struct StoppableThread<T> {
 }
 
 impl<T: Send + 'static> StoppableThread<T> {
-    /// Starts a thread that runs `closure`.
+    /// Starts a thread that runs `closure`, and returns when the closure has begun.
     ///
     /// # Panics
     ///
@@ -97,7 +96,7 @@ impl<T: Send + 'static> StoppableThread<T> {
 }
 
 impl<R: Runnable + Send + 'static> StoppableThread<R> {
-    /// Starts a thread that runs `runnable`, which the outcome gives back.
+    /// Starts a thread that runs `runnable`, which the outcome gives back. Returns when it has begun.
     ///
     /// # Panics
     ///
@@ -278,7 +277,7 @@ impl StoppableThreadBuilder {
         self
     }
 
-    /// Starts the thread.
+    /// Starts the thread, and returns when the closure has begun.
     ///
     /// # Errors
     ///
@@ -328,6 +327,8 @@ impl StoppableThreadBuilder {
                 return Err(error);
             }
         };
+        // So that to stop it is to stop it running, and what it was given is always given back.
+        handle.wait_started();
         Ok(StoppableThread {
             handle: Some(handle),
             thread: Some(thread),
@@ -343,7 +344,7 @@ fn alone(home: &HomeRef, task: TaskRef) {
     lane.enter();
     let claimed = life::claim(task);
     lane.leave(claimed.is_ok());
-    // It may have been stopped before it began.
+    // Nobody could cancel it before: the handle is given out once it has begun.
     if let Ok(claimed) = claimed {
         Claimed::run(claimed, lane, &Slot::new());
     }

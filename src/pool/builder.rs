@@ -10,7 +10,9 @@ use super::shared::{Core, Shared};
 use super::worker::{self, Post, Ready};
 use crate::report::Shutdown;
 use crate::report::ledger::Ledger;
-use crate::stop::{StopCause, StopReason};
+use crate::stop::listeners::Listen;
+use crate::stop::wait::Registration;
+use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
 use crate::task::cell::Payload;
 use crate::task::home::{HomeRef, Host};
@@ -49,6 +51,7 @@ pub struct ThreadPoolBuilder {
     naming: Naming,
     stack_size: usize,
     queue_capacity: Option<usize>,
+    stop_with: Option<(StopEvent, Shutdown)>,
     on_drop: Shutdown,
     details: usize,
     hooks: Hooks,
@@ -62,6 +65,7 @@ impl ThreadPoolBuilder {
             naming: Naming::default(),
             stack_size: STACK_SIZE,
             queue_capacity: None,
+            stop_with: None,
             on_drop: Shutdown::StopAll,
             details: DETAILS,
             hooks: Hooks::default(),
@@ -98,6 +102,25 @@ impl ThreadPoolBuilder {
     /// By default there is no limit.
     pub fn queue_capacity(mut self, tasks: usize) -> Self {
         self.queue_capacity = Some(tasks);
+        self
+    }
+
+    /// Shuts the pool down, in this mode, when `event` is set; whoever sets it does not wait for the
+    /// pool. With [`Shutdown::StopAll`] the pool's own event, and so every task's, is a child of
+    /// `event`: a poll is one load more, and running tasks are asked by the set itself.
+    ///
+    /// ```
+    /// use stoppable::{Shutdown, StopEvent, ThreadPool};
+    ///
+    /// let ctrl_c = StopEvent::new();
+    /// let pool = ThreadPool::builder().stop_with(&ctrl_c, Shutdown::StopAll).build()?;
+    /// let task = pool.submit(|stop| stop.wait());
+    /// ctrl_c.set();
+    /// task.wait();
+    /// # Ok::<(), stoppable::BuildError>(())
+    /// ```
+    pub fn stop_with(mut self, event: &StopEvent, mode: Shutdown) -> Self {
+        self.stop_with = Some((event.clone(), mode));
         self
     }
 
@@ -173,9 +196,14 @@ impl ThreadPoolBuilder {
         }
         let names = self.thread_names(threads)?;
         let on_drop = self.on_drop;
-        let core = self.core(threads);
+        let stop_with = self.stop_with.take();
+        let core = self.core(threads, stop_with.as_ref());
         match start(&core, names) {
-            Ok(()) => Ok(ThreadPool { core, on_drop }),
+            Ok(()) => Ok(ThreadPool {
+                parent: stop_with.and_then(|(event, mode)| under(&core, &event, mode)),
+                core,
+                on_drop,
+            }),
             Err(error) => {
                 let cause = StopCause::shared(StopReason::Shutdown);
                 core.begin_and_bury(Shutdown::StopAll, cause);
@@ -201,7 +229,7 @@ impl ThreadPoolBuilder {
         }
     }
 
-    pub(super) fn core(self, threads: usize) -> Core {
+    pub(super) fn core(self, threads: usize, stop_with: Option<&(StopEvent, Shutdown)>) -> Core {
         let shared = Arc::new(Shared {
             name: self.name,
             stack_size: self.stack_size,
@@ -217,9 +245,44 @@ impl ThreadPoolBuilder {
             graveyard: Mutex::new(Vec::new()),
         });
         let host: Arc<dyn Host> = shared.clone();
-        let home = HomeRef::new(None, Ledger::new(threads, self.details), host);
+        let parent = stop_with
+            .filter(|(_, mode)| *mode == Shutdown::StopAll)
+            .and_then(|(event, _)| event.node().cloned());
+        let home = HomeRef::new(parent, Ledger::new(threads, self.details), host);
         Core { home, shared }
     }
+}
+
+/// Shuts a pool down when the event that it stops with is set.
+struct Under {
+    core: Core,
+    event: StopEvent,
+    mode: Shutdown,
+}
+
+impl Listen for Under {
+    fn notify(&self) {
+        // An event that was set has its cause.
+        if let Some(cause) = self.event.node().and_then(|node| node.cause()) {
+            self.core.begin_and_bury(self.mode, cause);
+        }
+    }
+}
+
+/// Listens for the event until the pool is dropped. If it is set already, the pool is shut down now.
+fn under(core: &Core, event: &StopEvent, mode: Shutdown) -> Option<Registration> {
+    let node = event.node()?;
+    let under = Arc::new(Under {
+        core: core.clone(),
+        event: event.clone(),
+        mode,
+    });
+    let listener: Arc<dyn Listen> = under.clone();
+    let registration = Registration::on_chain(node, &listener);
+    if registration.is_none() {
+        under.notify();
+    }
+    registration
 }
 
 /// Starts all threads, then waits for all of their start hooks.

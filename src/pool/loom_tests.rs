@@ -13,7 +13,7 @@ use loom::thread;
 use std::sync::Arc;
 
 fn core(workers: usize) -> Core {
-    ThreadPool::builder().core(workers)
+    ThreadPool::builder().core(workers, None)
 }
 
 fn cause() -> Arc<StopCause> {

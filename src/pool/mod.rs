@@ -25,6 +25,7 @@ pub use hooks::UnhandledPanic;
 pub use submit::{SubmitError, TaskBuilder};
 
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};
+use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::task::TaskHandle;
 use shared::Core;
@@ -64,6 +65,8 @@ use std::time::{Duration, Instant};
 pub struct ThreadPool {
     core: Core,
     on_drop: Shutdown,
+    /// Listens for the event that the pool is to stop with.
+    parent: Option<Registration>,
 }
 
 impl ThreadPool {
@@ -223,6 +226,7 @@ impl ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
+        drop(self.parent.take());
         let cause = StopCause::shared(StopReason::Shutdown);
         self.core.begin_and_bury(self.on_drop, cause);
         if self.core.is_inside() {
@@ -235,7 +239,11 @@ impl Drop for ThreadPool {
 
 impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ThreadPool { core, on_drop } = self;
+        let ThreadPool {
+            core,
+            on_drop,
+            parent: _,
+        } = self;
         f.debug_struct("ThreadPool")
             .field("name", &core.shared.name)
             .field("threads", &core.shared.posts.len())

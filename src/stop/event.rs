@@ -79,6 +79,10 @@ impl StopEvent {
         }
     }
 
+    pub(crate) fn node(&self) -> Option<&NodeRef> {
+        self.node.as_ref()
+    }
+
     /// The handle that a task is given on its own node.
     pub(crate) fn given(node: NodeRef, observer: NodeRef) -> Self {
         StopEvent {

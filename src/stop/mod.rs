@@ -18,7 +18,7 @@ pub(crate) mod listeners;
 mod loom_tests;
 pub(crate) mod node;
 pub(crate) mod parker;
-mod wait;
+pub(crate) mod wait;
 
 pub use cause::{StopCause, StopReason, Stopped};
 pub use event::StopEvent;

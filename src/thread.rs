@@ -156,9 +156,14 @@ impl<T> StoppableThread<T> {
         self.handle().is_done()
     }
 
-    /// Blocks until the closure has begun or ended.
-    pub fn wait_started(&self) {
-        self.handle().wait_started();
+    /// Blocks until the closure has ended.
+    ///
+    /// # Panics
+    ///
+    /// If it is the calling thread itself.
+    #[track_caller]
+    pub fn wait(&self) {
+        self.handle().wait();
     }
 
     /// Blocks until the closure has ended, at most for `timeout`. Says whether it has.

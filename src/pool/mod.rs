@@ -203,7 +203,8 @@ impl ThreadPool {
     /// still running. The report then names those [tasks](ShutdownReport::stragglers), and
     /// [is not final](ShutdownReport::is_final).
     ///
-    /// The drops of what pending tasks captured are not part of the time.
+    /// The drops of what pending tasks captured are not part of the time. The drop of the pool still
+    /// waits for the stragglers; [`abandon`](Self::abandon) does not.
     #[track_caller]
     pub fn shutdown_timeout(&self, mode: Shutdown, timeout: Duration) -> ShutdownReport {
         let cause = StopCause::shared(StopReason::Shutdown);
@@ -221,6 +222,32 @@ impl ThreadPool {
     pub fn begin_shutdown(&self, mode: Shutdown) {
         let cause = StopCause::shared(StopReason::Shutdown);
         self.core.begin_and_leave(mode, cause);
+    }
+}
+
+impl ThreadPool {
+    /// Lets the pool go without waiting for tasks that do not stop: begins a shutdown with
+    /// [`Shutdown::StopAll`] and joins nobody. Each thread ends by itself when its task does, or with
+    /// the process. What is still running is in the report.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stoppable::{Shutdown, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let deaf = pool.submit(|_stop| std::thread::sleep(Duration::from_secs(2)));
+    /// deaf.wait_started();
+    /// let report = pool.shutdown_timeout(Shutdown::StopAll, Duration::from_millis(10));
+    /// assert_eq!(report.running(), 1);
+    /// pool.abandon();
+    /// ```
+    #[track_caller]
+    pub fn abandon(self) -> ShutdownReport {
+        let cause = StopCause::shared(StopReason::Shutdown);
+        self.core.begin_and_bury(Shutdown::StopAll, cause);
+        self.core.detach_threads();
+        self.core.report()
+        // The drop of the pool finds it closed, and no threads to join.
     }
 }
 

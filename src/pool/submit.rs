@@ -17,7 +17,6 @@ use std::fmt;
 
 /// Why a task was not accepted, with its closure.
 #[derive(Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum SubmitError<F> {
     /// There was no room in the queue. Only where the call does not wait for room.
     Full(F),

@@ -13,7 +13,7 @@ impl fmt::Display for ShutdownReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.headline(f)?;
         let stats = self.stats;
-        if stats.completed == stats.submitted && stats.refused == 0 && self.exceptions.late == 0 {
+        if self.is_clean() {
             return Ok(());
         }
         let mut completed = String::new();
@@ -59,6 +59,9 @@ impl ShutdownReport {
             write!(f, ", {mode}")?;
         }
         let stats = self.stats;
+        if stats.submitted == 0 {
+            return f.write_str(": no tasks");
+        }
         write!(f, ": {}, ", Tasks(stats.submitted))?;
         let open = stats.pending + stats.running;
         if open > 0 {
@@ -84,8 +87,10 @@ impl ShutdownReport {
         for entry in entries.iter().take(SHOWN) {
             write!(f, "\n  {}", entry.id)?;
             name(f, entry.name.as_deref())?;
-            if let Some(cause) = &entry.cause {
-                write!(f, "  {cause}")?;
+            match (&entry.message, &entry.cause) {
+                (Some(message), _) => write!(f, "  {}", FirstLine(message))?,
+                (None, Some(cause)) => write!(f, "  {cause}")?,
+                (None, None) => {}
             }
         }
         left_out(f, count, entries.len())
@@ -128,6 +133,19 @@ fn asked(f: &mut fmt::Formatter<'_>, straggler: &Straggler, now: Instant) -> fmt
         "has not looked since"
     };
     write!(f, "  asked {ago} ({reason}), {looked}")
+}
+
+/// The first line of a message that may be long.
+struct FirstLine<'a>(&'a str);
+
+impl fmt::Display for FirstLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.0.lines().next().unwrap_or_default();
+        match line.char_indices().nth(100) {
+            Some((end, _)) => write!(f, "{}…", &line[..end]),
+            None => f.write_str(line),
+        }
+    }
 }
 
 /// A number of tasks.

@@ -285,6 +285,8 @@ pub(crate) struct Entry {
     pub(crate) id: TaskId,
     pub(crate) name: Option<Arc<str>>,
     pub(crate) cause: Option<Arc<StopCause>>,
+    /// What a panic said.
+    pub(crate) message: Option<Arc<str>>,
 }
 
 /// What ended otherwise than by completing.

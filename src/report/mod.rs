@@ -132,6 +132,13 @@ impl ShutdownReport {
         self.stats.pending == 0 && self.stats.running == 0
     }
 
+    /// Whether every task that was submitted completed, unasked: nothing was stopped, refused, or
+    /// lost to a panic.
+    pub fn is_clean(&self) -> bool {
+        let stats = self.stats;
+        stats.completed == stats.submitted && stats.refused == 0 && self.exceptions.late == 0
+    }
+
     /// How many tasks were accepted.
     pub fn submitted(&self) -> u64 {
         self.stats.submitted
@@ -282,6 +289,7 @@ pub struct TaskDetail {
     name: Option<Arc<str>>,
     status: TaskStatus,
     cause: Option<StopCause>,
+    message: Option<Arc<str>>,
 }
 
 impl TaskDetail {
@@ -291,6 +299,7 @@ impl TaskDetail {
             name: entry.name.clone(),
             status,
             cause: entry.cause.as_deref().cloned(),
+            message: entry.message.clone(),
         }
     }
 
@@ -307,6 +316,11 @@ impl TaskDetail {
     /// How the task ended.
     pub fn status(&self) -> TaskStatus {
         self.status
+    }
+
+    /// What its panic said, if it panicked with a message.
+    pub fn panic_message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 
     /// Why it was stopped; `None` for a task that panicked and had not been asked to stop.

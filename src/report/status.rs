@@ -35,7 +35,6 @@ impl fmt::Display for TaskId {
 /// Where a task is in its life. The last four are terminal: a task reaches exactly one of them, and
 /// stays there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum TaskStatus {
     /// Accepted; the closure has not begun.
     Pending,

@@ -80,12 +80,13 @@ impl Room for Extra {
 }
 
 /// How a closure ended, with its value or payload left in the cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
     Value,
     /// It was unwound by `unwind_if_stopped`; nothing is left.
     Nothing,
-    Payload,
+    /// With the panic's message, if it has one.
+    Payload(Option<Arc<str>>),
 }
 
 /// What needs a cell's types.
@@ -197,10 +198,11 @@ where
         }
         Err(payload) if payload.is::<StopUnwind>() && task.node().reads_set() => Left::Nothing,
         Err(payload) => {
+            let message = super::panic_message(&*payload).map(Arc::from);
             // SAFETY: as for the value.
             cell.contents
                 .with_mut(|it| unsafe { it.cast::<Payload>().write(payload) });
-            Left::Payload
+            Left::Payload(message)
         }
     }
 }

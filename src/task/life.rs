@@ -57,9 +57,13 @@ fn run(task: &TaskRef, before: Word, lane: &Lane) {
     let end = match left {
         Left::Value => End::Returned { seen },
         Left::Nothing => End::Unwound,
-        Left::Payload => End::Panicked,
+        Left::Payload(_) => End::Panicked,
     };
-    count(task, lane, end);
+    let message = match left {
+        Left::Payload(message) => message,
+        _ => None,
+    };
+    count(task, lane, end, message);
     let before = task.state().finish(end);
     if before.is_waited() {
         task.node().tell(&[Topic::Started, Topic::Done]);
@@ -72,7 +76,7 @@ fn run(task: &TaskRef, before: Word, lane: &Lane) {
     }
 }
 
-fn count(task: &TaskRef, lane: &Lane, end: End) {
+fn count(task: &TaskRef, lane: &Lane, end: End, message: Option<Arc<str>>) {
     let ledger = &task.home().ledger;
     match end {
         End::Returned { seen: false } => {
@@ -85,7 +89,11 @@ fn count(task: &TaskRef, lane: &Lane, end: End) {
             ledger.book().cancelled(task.id(), || entry(task));
         }
         End::Panicked => {
-            ledger.book().panicked(task.id(), || entry(task));
+            let entry = || Entry {
+                message,
+                ..entry(task)
+            };
+            ledger.book().panicked(task.id(), entry);
         }
     }
 }
@@ -95,12 +103,12 @@ fn entry(task: &TaskRef) -> Entry {
         id: task.id(),
         name: task.shared_name().cloned(),
         cause: task.node().cause(),
+        message: None,
     }
 }
 
 /// What came of asking a task to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum CancelOutcome {
     /// It was pending and will never run. What it had captured has been dropped.
     NeverStarted,

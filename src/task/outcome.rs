@@ -6,7 +6,6 @@ use std::any::Any;
 use std::fmt;
 
 /// How a task ended; made by [`TaskHandle::outcome`](crate::TaskHandle::outcome).
-#[non_exhaustive]
 #[must_use = "the outcome says whether the task completed"]
 pub enum Outcome<T> {
     /// The closure returned this, and had not seen its stop event set.

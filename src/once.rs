@@ -44,16 +44,6 @@ impl<T> OnceArc<T> {
         unsafe { raw.as_ref() }
     }
 
-    /// A count of the value of one's own, if it has been set.
-    pub(crate) fn get_arc(&self) -> Option<Arc<T>> {
-        let raw: *const T = self.get()?;
-        // SAFETY: by invariant 1 `raw` came from `Arc::into_raw`, and the slot's own count keeps
-        // the value alive throughout this call.
-        unsafe { Arc::increment_strong_count(raw) };
-        // SAFETY: the count that was added one line above is the one that this `Arc` owns.
-        Some(unsafe { Arc::from_raw(raw) })
-    }
-
     /// Sets the value, or gives it back if there is one already.
     pub(crate) fn set(&self, value: Arc<T>) -> Result<(), Arc<T>> {
         let raw = Arc::into_raw(value).cast_mut();

@@ -38,6 +38,12 @@ mod real {
         pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
             f(self.0.get())
         }
+
+        /// Calls `f` with a pointer to which nobody writes meanwhile.
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
     }
 
     /// Waits on `condvar` until it is notified (true) or `deadline` has passed (false).

@@ -9,6 +9,7 @@ use crate::report::{TaskId, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::Arc;
 use crate::task::cell::{Birth, Extra, TaskRef};
+use crate::task::context::{self, Circle, Worker};
 use crate::task::home::{Home, HomeRef, Host};
 use crate::task::life::{self, Claimed, first_word};
 use crate::task::slot::Slot;
@@ -17,6 +18,7 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 
 /// Work with a state of its own that runs in a thread until it is stopped.
@@ -309,18 +311,21 @@ impl StoppableThreadBuilder {
             parent: home.node().clone(),
             id: home.ledger.admit(false).unwrap_or(TaskId::new(0)),
             word: first_word(true, true),
+            count: 2,
             extra: Extra { name: self.name },
         };
         // SAFETY: closure and value borrow nothing, since both are `'static`.
-        let (task, handle) = unsafe { TaskRef::new(birth, closure) };
-        // SAFETY: the task was born with a handle one line above, for this `T`, and this is it.
-        let handle = unsafe { TaskHandle::new(handle) };
+        let task = unsafe { TaskRef::new(birth, closure) };
+        // SAFETY: it was born with two references, and this is the second.
+        let twin = unsafe { task.twin() };
+        // SAFETY: it was born with a handle, for this `T`, and this is it.
+        let handle = unsafe { TaskHandle::<T>::new(twin) };
         let canceller = handle.canceller();
         let main = move || alone(&home, task);
         // A stack size near the largest number makes the standard library panic instead of fail.
         let spawned = catch_unwind(AssertUnwindSafe(|| builder.spawn(main)));
         let thread = spawned.unwrap_or_else(|payload| {
-            crate::task::context::dispose(payload);
+            context::dispose(payload);
             let text = "a stack of that size cannot be had";
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))
         });
@@ -345,6 +350,7 @@ impl StoppableThreadBuilder {
 
 /// The life of the thread.
 fn alone(home: &HomeRef, task: TaskRef) {
+    let _guard = context::work_for(Rc::new(AloneWorker(home.clone())));
     let lane: &Lane = home.ledger.lane(0);
     lane.enter();
     let claimed = life::claim(task);
@@ -355,13 +361,30 @@ fn alone(home: &HomeRef, task: TaskRef) {
     }
 }
 
+/// The thread, seen from a task that it waits for: which can only be its own.
+struct AloneWorker(HomeRef);
+
+impl Worker for AloneWorker {
+    fn serves(&self, home: &Home) -> bool {
+        std::ptr::eq(&*self.0, home)
+    }
+
+    fn help(&self, _task: &TaskRef) -> Result<(), Circle> {
+        Ok(())
+    }
+
+    fn block(&self, task: &TaskRef, _wait: &mut dyn FnMut()) -> Result<(), Circle> {
+        Err(Circle(vec![task.id()]))
+    }
+}
+
 /// The host of a task that has no pool.
 struct Alone;
 
 impl Host for Alone {
     fn left_queue(&self, _home: &Home) {}
 
-    fn stopped(&self, _home: &Home, _cause: Arc<StopCause>) {}
+    fn stopped(&self, _home: &Home, _cause: &StopCause) {}
 
     fn unhandled_panic(&self, _id: TaskId, _name: Option<&str>, _payload: &(dyn Any + Send)) {}
 }

@@ -205,8 +205,8 @@ impl ThreadPoolBuilder {
                 on_drop,
             }),
             Err(error) => {
-                let cause = StopCause::shared(StopReason::Shutdown);
-                core.begin_and_bury(Shutdown::StopAll, cause);
+                let cause = StopCause::now(StopReason::Shutdown);
+                core.begin_and_bury(Shutdown::StopAll, &cause);
                 core.join_threads();
                 Err(error)
             }
@@ -233,7 +233,7 @@ impl ThreadPoolBuilder {
         let shared = Arc::new(Shared {
             name: self.name,
             stack_size: self.stack_size,
-            hooks: self.hooks,
+            hooks: Mutex::new(Some(Arc::new(self.hooks))),
             queue: Queue::new(),
             idle: Idle::new(threads),
             capacity: self.queue_capacity.map(Capacity::new),
@@ -264,7 +264,7 @@ impl Listen for Under {
     fn notify(&self) {
         // An event that was set has its cause.
         if let Some(cause) = self.event.node().and_then(|node| node.cause()) {
-            self.core.begin_and_bury(self.mode, cause);
+            self.core.begin_and_bury(self.mode, &cause);
         }
     }
 }

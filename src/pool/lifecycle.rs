@@ -30,7 +30,8 @@ use super::worker::Post;
 use crate::report::ledger::Door;
 use crate::report::{Parts, Shutdown, ShutdownReport, Straggler};
 use crate::stop::StopCause;
-use crate::sync::{Arc, Ordering, wait_deadline};
+use crate::sync::{Ordering, wait_deadline};
+use crate::task::context::contained;
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use std::thread::JoinHandle;
@@ -40,7 +41,9 @@ use std::time::Instant;
 pub(crate) struct Life {
     mode: Option<Shutdown>,
     /// Why pending tasks never start, once they never do.
-    cause: Option<Arc<StopCause>>,
+    cause: Option<StopCause>,
+    /// How many worker threads may still call the user's hooks.
+    serving: usize,
     /// How many worker threads have not ended.
     alive: usize,
     threads: Vec<JoinHandle<()>>,
@@ -51,6 +54,7 @@ impl Life {
         Life {
             mode: None,
             cause: None,
+            serving: 0,
             alive: 0,
             threads: Vec::new(),
         }
@@ -79,7 +83,7 @@ impl Fallen {
 
 impl Shared {
     /// Begins or strengthens a shutdown, and takes from the queue what will never start.
-    pub(super) fn close(&self, home: &Home, mode: Shutdown, cause: &Arc<StopCause>) -> Fallen {
+    pub(super) fn close(&self, home: &Home, mode: Shutdown, cause: &StopCause) -> Fallen {
         let fallen = {
             let mut life = self.life.lock();
             self.close_locked(&mut life, home, mode, cause)
@@ -89,7 +93,7 @@ impl Shared {
     }
 
     /// As [`close`](Self::close), but leaves the drops of the closures to a worker.
-    fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &Arc<StopCause>) {
+    fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &StopCause) {
         let (fallen, tell) = {
             let mut life = self.life.lock();
             let Fallen(mut doomed) = self.close_locked(&mut life, home, mode, cause);
@@ -112,14 +116,14 @@ impl Shared {
         life: &mut Life,
         home: &Home,
         mode: Shutdown,
-        cause: &Arc<StopCause>,
+        cause: &StopCause,
     ) -> Fallen {
         let takes = mode >= Shutdown::CancelPending;
         if life.mode < Some(mode) {
             life.mode = Some(mode);
         }
         if takes && life.cause.is_none() {
-            life.cause = Some(Arc::clone(cause));
+            life.cause = Some(cause.clone());
         }
         home.ledger
             .close(if takes { Door::Closed } else { Door::Inside });
@@ -135,7 +139,7 @@ impl Shared {
     }
 
     /// Takes everything out of the queue, and dooms what is pending.
-    fn doom_pending(&self, home: &Home, cause: &Arc<StopCause>) -> Fallen {
+    fn doom_pending(&self, home: &Home, cause: &StopCause) -> Fallen {
         let tasks = self.queue.freeze(&home.ledger).take_all();
         let taken = tasks.len();
         let doomed = life::doom_all(home, tasks, cause);
@@ -144,7 +148,7 @@ impl Shared {
     }
 
     /// Empties the queue without shutting down.
-    pub(super) fn cancel_pending(&self, home: &Home, cause: &Arc<StopCause>) -> usize {
+    pub(super) fn cancel_pending(&self, home: &Home, cause: &StopCause) -> usize {
         let fallen = self.doom_pending(home, cause);
         let count = fallen.len();
         self.settle(home, &fallen);
@@ -204,10 +208,20 @@ impl Shared {
     }
 
     pub(super) fn thread_started(&self) {
-        self.life.lock().alive += 1;
+        let mut life = self.life.lock();
+        life.serving += 1;
+        life.alive += 1;
     }
 
     pub(super) fn thread_ended(&self) {
+        let hooks = {
+            let mut life = self.life.lock();
+            life.serving -= 1;
+            let last = life.serving == 0;
+            last.then(|| self.hooks.lock().take())
+        };
+        // Before the end of the thread is told, and so before a shutdown returns.
+        contained(|| drop(hooks));
         self.life.lock().alive -= 1;
         self.thread_ended.notify_all();
     }
@@ -232,9 +246,9 @@ impl Core {
     }
 
     /// Begins or strengthens a shutdown; what was pending is dropped here before this returns.
-    pub(super) fn begin_and_bury(&self, mode: Shutdown, cause: Arc<StopCause>) {
+    pub(super) fn begin_and_bury(&self, mode: Shutdown, cause: &StopCause) {
         let Core { home, shared } = self;
-        shared.close(home, mode, &cause).bury();
+        shared.close(home, mode, cause).bury();
         if mode == Shutdown::StopAll {
             // Its own call back to `close` finds nothing left to do.
             home.node().raise_as_kind(cause);
@@ -242,9 +256,9 @@ impl Core {
     }
 
     /// Begins or strengthens a shutdown; what was pending is dropped by a worker.
-    pub(super) fn begin_and_leave(&self, mode: Shutdown, cause: Arc<StopCause>) {
+    pub(super) fn begin_and_leave(&self, mode: Shutdown, cause: &StopCause) {
         let Core { home, shared } = self;
-        shared.close_and_leave(home, mode, &cause);
+        shared.close_and_leave(home, mode, cause);
         if mode == Shutdown::StopAll {
             home.node().raise_as_kind(cause);
         }

@@ -16,8 +16,8 @@ fn core(workers: usize) -> Core {
     ThreadPool::builder().core(workers, None)
 }
 
-fn cause() -> Arc<StopCause> {
-    StopCause::shared(StopReason::Shutdown)
+fn cause() -> StopCause {
+    StopCause::now(StopReason::Shutdown)
 }
 
 fn spawn_worker(core: &Core, lane: usize) -> thread::JoinHandle<()> {
@@ -40,7 +40,7 @@ fn a_task_that_is_submitted_while_the_worker_goes_to_sleep_runs() {
         let worker = spawn_worker(&core, 0);
         let handle = core.submit((), |_| 7);
         assert_eq!(handle.join().unwrap(), 7);
-        core.begin_and_bury(Shutdown::Drain, cause());
+        core.begin_and_bury(Shutdown::Drain, &cause());
         worker.join().unwrap();
         all_ended(&core);
     });
@@ -63,7 +63,7 @@ fn two_submitters_and_a_worker() {
         core.execute((), move |_| ours.fetch_add(1, Ordering::Relaxed))
             .unwrap();
         other.join().unwrap();
-        core.begin_and_bury(Shutdown::Drain, cause());
+        core.begin_and_bury(Shutdown::Drain, &cause());
         worker.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 2);
         all_ended(&core);
@@ -72,11 +72,14 @@ fn two_submitters_and_a_worker() {
 
 #[test]
 fn two_workers_and_two_tasks() {
-    loom::model(|| {
+    // Three threads that all do much: with more preemptions it takes minutes.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(1);
+    model.check(|| {
         let core = core(2);
         let workers = [spawn_worker(&core, 0), spawn_worker(&core, 1)];
         let handles = [core.submit((), |_| 1), core.submit((), |_| 2)];
-        core.begin_and_bury(Shutdown::Drain, cause());
+        core.begin_and_bury(Shutdown::Drain, &cause());
         for worker in workers {
             worker.join().unwrap();
         }
@@ -99,7 +102,7 @@ fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
                 let core = core.clone();
                 move || core.submit((), |_| 7).outcome().status()
             });
-            core.begin_and_bury(mode, cause());
+            core.begin_and_bury(mode, &cause());
             let status = submitter.join().unwrap();
             worker.join().unwrap();
             assert!(
@@ -122,7 +125,7 @@ fn a_task_that_submits_while_the_pool_drains() {
             let core = core.clone();
             move |_| core.submit((), |_| 7).status()
         });
-        core.begin_and_bury(Shutdown::Drain, cause());
+        core.begin_and_bury(Shutdown::Drain, &cause());
         worker.join().unwrap();
         outer.join().unwrap();
         let stats = core.home.ledger.stats();
@@ -139,7 +142,7 @@ fn a_shutdown_that_leaves_the_drops_to_the_worker() {
         let worker = spawn_worker(&core, 0);
         let captured = Captured(Arc::clone(&dropped));
         let handle = core.submit((), move |_| drop(captured));
-        core.begin_and_leave(Shutdown::CancelPending, cause());
+        core.begin_and_leave(Shutdown::CancelPending, &cause());
         let _ = handle.outcome();
         worker.join().unwrap();
         assert_eq!(dropped.load(Ordering::Relaxed), 1);
@@ -165,7 +168,7 @@ fn a_frozen_queue_and_a_worker_do_not_both_have_a_task() {
         let status = handle.outcome().status();
         let expected = [TaskStatus::Completed, TaskStatus::NeverStarted][doomed];
         assert_eq!(status, expected);
-        core.begin_and_bury(Shutdown::Drain, cause());
+        core.begin_and_bury(Shutdown::Drain, &cause());
         worker.join().unwrap();
         all_ended(&core);
     });

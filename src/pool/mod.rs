@@ -170,7 +170,7 @@ impl ThreadPool {
     /// how many there were.
     #[track_caller]
     pub fn cancel_pending(&self) -> usize {
-        let cause = StopCause::shared(StopReason::Requested);
+        let cause = StopCause::now(StopReason::Requested);
         self.core.shared.cancel_pending(&self.core.home, &cause)
     }
 
@@ -190,8 +190,8 @@ impl ThreadPool {
     /// caller among the tasks that still run.
     #[track_caller]
     pub fn shutdown(&self, mode: Shutdown) -> ShutdownReport {
-        let cause = StopCause::shared(StopReason::Shutdown);
-        self.core.begin_and_bury(mode, cause);
+        let cause = StopCause::now(StopReason::Shutdown);
+        self.core.begin_and_bury(mode, &cause);
         if !self.core.is_inside() {
             self.core.wait_ended(None);
             self.core.join_threads();
@@ -207,8 +207,8 @@ impl ThreadPool {
     /// waits for the stragglers; [`abandon`](Self::abandon) does not.
     #[track_caller]
     pub fn shutdown_timeout(&self, mode: Shutdown, timeout: Duration) -> ShutdownReport {
-        let cause = StopCause::shared(StopReason::Shutdown);
-        self.core.begin_and_bury(mode, cause);
+        let cause = StopCause::now(StopReason::Shutdown);
+        self.core.begin_and_bury(mode, &cause);
         if !self.core.is_inside() {
             self.core.wait_ended(Instant::now().checked_add(timeout));
         }
@@ -220,8 +220,8 @@ impl ThreadPool {
     /// pool, as soon as one has time.
     #[track_caller]
     pub fn begin_shutdown(&self, mode: Shutdown) {
-        let cause = StopCause::shared(StopReason::Shutdown);
-        self.core.begin_and_leave(mode, cause);
+        let cause = StopCause::now(StopReason::Shutdown);
+        self.core.begin_and_leave(mode, &cause);
     }
 }
 
@@ -243,8 +243,8 @@ impl ThreadPool {
     /// ```
     #[track_caller]
     pub fn abandon(self) -> ShutdownReport {
-        let cause = StopCause::shared(StopReason::Shutdown);
-        self.core.begin_and_bury(Shutdown::StopAll, cause);
+        let cause = StopCause::now(StopReason::Shutdown);
+        self.core.begin_and_bury(Shutdown::StopAll, &cause);
         self.core.detach_threads();
         self.core.report()
         // The drop of the pool finds it closed, and no threads to join.
@@ -254,8 +254,8 @@ impl ThreadPool {
 impl Drop for ThreadPool {
     fn drop(&mut self) {
         drop(self.parent.take());
-        let cause = StopCause::shared(StopReason::Shutdown);
-        self.core.begin_and_bury(self.on_drop, cause);
+        let cause = StopCause::now(StopReason::Shutdown);
+        self.core.begin_and_bury(self.on_drop, &cause);
         if self.core.is_inside() {
             self.core.detach_threads();
         } else {

@@ -18,7 +18,8 @@ use std::fmt;
 pub(crate) struct Shared {
     pub(super) name: Option<Arc<str>>,
     pub(super) stack_size: usize,
-    pub(super) hooks: Hooks,
+    /// Given up with the last thread, so that what they captured does not live as long as a handle.
+    pub(super) hooks: Mutex<Option<Arc<Hooks>>>,
     pub(super) queue: Queue,
     pub(super) idle: Idle,
     pub(super) capacity: Option<Capacity>,
@@ -46,15 +47,26 @@ impl Host for Shared {
         }
     }
 
-    fn stopped(&self, home: &Home, cause: Arc<StopCause>) {
-        self.close(home, crate::report::Shutdown::StopAll, &cause)
+    fn stopped(&self, home: &Home, cause: &StopCause) {
+        self.close(home, crate::report::Shutdown::StopAll, cause)
             .bury();
     }
 
     fn unhandled_panic(&self, id: TaskId, name: Option<&str>, payload: &(dyn Any + Send)) {
-        if let Some(hook) = &self.hooks.unhandled_panic {
+        let hooks = self.hooks();
+        if let Some(hook) = hooks
+            .as_ref()
+            .and_then(|hooks| hooks.unhandled_panic.as_ref())
+        {
             hook(&UnhandledPanic::new(id, name, payload));
         }
+    }
+}
+
+impl Shared {
+    /// The user's hooks, while there are threads.
+    pub(super) fn hooks(&self) -> Option<Arc<Hooks>> {
+        self.hooks.lock().clone()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Extra, Room, TaskRef};
 use crate::task::context;
 use crate::task::life::{Doomed, first_word};
+use crate::task::stash;
 use std::error::Error;
 use std::fmt;
 
@@ -86,12 +87,11 @@ impl Core {
         X: Room,
     {
         let (task, handle) = match self.admit(true) {
-            Ok(id) => self.birth(id, true, true, extra, closure),
+            Ok(id) => self.birth(id, true, extra, closure),
             Err(_) => return self.refused(extra, closure),
         };
         self.push(task);
-        // SAFETY: the task was born with a handle two lines above, for this `T`, and this is it.
-        unsafe { TaskHandle::new(handle) }
+        handle
     }
 
     pub(super) fn try_submit<F, T, X>(
@@ -108,10 +108,9 @@ impl Core {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
-        let (task, handle) = self.birth(id, true, true, extra, closure);
+        let (task, handle) = self.birth(id, true, extra, closure);
         self.push(task);
-        // SAFETY: the task was born with a handle two lines above, for this `T`, and this is it.
-        Ok(unsafe { TaskHandle::new(handle) })
+        Ok(handle)
     }
 
     pub(super) fn execute<F, T, X>(&self, extra: X, closure: F) -> Result<TaskId, SubmitError<F>>
@@ -124,8 +123,9 @@ impl Core {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
-        let (task, spare) = self.birth(id, true, false, extra, closure);
-        drop(spare);
+        let birth = self.plan(id, first_word(true, false), 1, extra);
+        // SAFETY: closure and value borrow nothing, since both are `'static`.
+        let task = unsafe { TaskRef::new(birth, closure) };
         self.push(task);
         Ok(id)
     }
@@ -189,36 +189,45 @@ impl Core {
         X: Room,
     {
         let id = self.home.ledger.refuse();
-        let (task, handle) = self.birth(id, false, true, extra, closure);
+        let (task, handle) = self.birth(id, false, extra, closure);
         task.node()
-            .give_cause(StopCause::shared(StopReason::Shutdown));
+            .give_cause(&StopCause::now(StopReason::Shutdown));
         Doomed::refused(task).drop_closure();
-        // SAFETY: the task was born with a handle three lines above, for this `T`, and this is it.
-        unsafe { TaskHandle::new(handle) }
+        handle
     }
 
+    /// A task and its handle.
     #[inline]
     fn birth<F, T, X>(
         &self,
         id: TaskId,
         accepted: bool,
-        handle: bool,
         extra: X,
         closure: F,
-    ) -> (TaskRef, TaskRef)
+    ) -> (TaskRef, TaskHandle<T>)
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
         X: Room,
     {
-        let birth = Birth {
-            parent: self.home.node().clone(),
-            id,
-            word: first_word(accepted, handle),
-            extra,
-        };
+        let birth = self.plan(id, first_word(accepted, true), 2, extra);
         // SAFETY: closure and value borrow nothing, since both are `'static`.
-        unsafe { TaskRef::new(birth, closure) }
+        let task = unsafe { TaskRef::new(birth, closure) };
+        // SAFETY: it was born with two references, and this is the second.
+        let twin = unsafe { task.twin() };
+        // SAFETY: it was born with a handle, for this `T`, and this is it.
+        (task, unsafe { TaskHandle::new(twin) })
+    }
+
+    #[inline]
+    fn plan<X>(&self, id: TaskId, word: u32, count: u32, extra: X) -> Birth<X> {
+        Birth {
+            parent: stash::take(&self.home),
+            id,
+            word,
+            count,
+            extra,
+        }
     }
 
     #[inline]

@@ -174,7 +174,7 @@ impl Acting {
             .stack_size(self.core.shared.stack_size);
         let spawned = builder.spawn(move || {
             let (core, lane) = acting;
-            let hooks = &core.shared.hooks;
+            let hooks = core.shared.hooks().unwrap_or_default();
             let acting = Rc::new(Acting {
                 core: core.clone(),
                 lane,
@@ -291,7 +291,7 @@ pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
     let ended = Ended(core.clone());
     let acting = Rc::new(Acting { core, lane });
     let guard = enter_thread(Rc::clone(&acting));
-    let hooks = &acting.core.shared.hooks;
+    let hooks = acting.core.shared.hooks().unwrap_or_default();
     let started = hooks.thread_start.as_ref().map_or(Ok(()), |hook| {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(hook))
     });
@@ -305,6 +305,7 @@ pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
             contained(hook);
         }
     }
+    drop(hooks);
     drop(guard);
     drop(acting);
     drop(ended);

@@ -284,7 +284,7 @@ impl Lane {
 pub(crate) struct Entry {
     pub(crate) id: TaskId,
     pub(crate) name: Option<Arc<str>>,
-    pub(crate) cause: Option<Arc<StopCause>>,
+    pub(crate) cause: Option<StopCause>,
     /// What a panic said.
     pub(crate) message: Option<Arc<str>>,
 }

@@ -298,7 +298,7 @@ impl TaskDetail {
             id: entry.id,
             name: entry.name.clone(),
             status,
-            cause: entry.cause.as_deref().cloned(),
+            cause: entry.cause.clone(),
             message: entry.message.clone(),
         }
     }
@@ -334,7 +334,7 @@ impl TaskDetail {
 pub struct Straggler {
     id: TaskId,
     name: Option<Arc<str>>,
-    cause: Option<Arc<StopCause>>,
+    cause: Option<StopCause>,
     has_looked: bool,
 }
 
@@ -342,7 +342,7 @@ impl Straggler {
     pub(crate) fn new(
         id: TaskId,
         name: Option<Arc<str>>,
-        cause: Option<Arc<StopCause>>,
+        cause: Option<StopCause>,
         has_looked: bool,
     ) -> Self {
         Straggler {
@@ -365,7 +365,7 @@ impl Straggler {
 
     /// Why, when and by whom the task was asked to stop; `None` if it was not asked.
     pub fn cause(&self) -> Option<&StopCause> {
-        self.cause.as_deref()
+        self.cause.as_ref()
     }
 
     /// Whether the task has looked at its stop event since it was set.

@@ -1,5 +1,6 @@
 //! Why something was stopped: the reason, and who gave it, when and where.
 
+use super::cause_cell::epoch;
 use crate::sync::Arc;
 use std::error::Error;
 use std::fmt;
@@ -68,6 +69,7 @@ pub struct StopCause {
 impl StopCause {
     /// Now, on behalf of the code at `location`.
     pub(crate) fn at(reason: StopReason, location: &'static Location<'static>) -> Self {
+        epoch();
         StopCause {
             reason,
             at: Instant::now(),
@@ -77,8 +79,8 @@ impl StopCause {
 
     /// Now, on behalf of the caller.
     #[track_caller]
-    pub(crate) fn shared(reason: StopReason) -> Arc<Self> {
-        Arc::new(StopCause::at(reason, Location::caller()))
+    pub(crate) fn now(reason: StopReason) -> Self {
+        StopCause::at(reason, Location::caller())
     }
 }
 
@@ -118,8 +120,10 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    pub(crate) fn new(cause: Arc<StopCause>) -> Self {
-        Stopped { cause }
+    pub(crate) fn new(cause: StopCause) -> Self {
+        Stopped {
+            cause: Arc::new(cause),
+        }
     }
 
     /// Why the event was set.

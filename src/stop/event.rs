@@ -4,7 +4,6 @@ use super::cause::{StopCause, StopReason, Stopped};
 use super::guard::StopOnDrop;
 use super::node::NodeRef;
 use super::wait;
-use crate::sync::Arc;
 use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
@@ -110,7 +109,7 @@ impl StopEvent {
     #[track_caller]
     pub fn set_with(&self, reason: StopReason) -> bool {
         match &self.node {
-            Some(node) => node.raise_as_kind(StopCause::shared(reason)),
+            Some(node) => node.raise_as_kind(&StopCause::now(reason)),
             None => false,
         }
     }
@@ -118,7 +117,7 @@ impl StopEvent {
     /// As [`set_with`](Self::set_with), on behalf of the code at `location`.
     pub(crate) fn set_from(&self, reason: StopReason, location: &'static Location<'static>) {
         if let Some(node) = &self.node {
-            node.raise_as_kind(Arc::new(StopCause::at(reason, location)));
+            node.raise_as_kind(&StopCause::at(reason, location));
         }
     }
 
@@ -173,8 +172,7 @@ impl StopEvent {
     /// first one's cause stays; an event that was stopped through an ancestor has the ancestor's.
     /// Does not count as seeing.
     pub fn cause(&self) -> Option<StopCause> {
-        let cause = self.node.as_ref()?.cause()?;
-        Some((*cause).clone())
+        self.node.as_ref()?.cause()
     }
 
     /// A new event under this one: set when it is set itself, or this one is. Setting the child

@@ -2,7 +2,7 @@
 //!
 //! - `event`: the handle that users hold, and the rule of *seeing*.
 //! - `node`: what it points to. The one atomic word, the counted pointer, the invariants.
-//! - `cause`: why, when and where.
+//! - `cause`, `cause_cell`: why, when and where; and the room for it in a node.
 //! - `listeners`, `wait`, `parker`: those who block until it is set.
 //! - `guard`: sets it on drop.
 //!
@@ -11,6 +11,7 @@
 //! puts itself on the list of every node up to the root.
 
 mod cause;
+mod cause_cell;
 mod event;
 mod guard;
 pub(crate) mod listeners;

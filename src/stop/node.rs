@@ -17,8 +17,9 @@
 //!
 //! 1. Nodes form a forest: `parent` is given at birth and never changes, so there is no cycle.
 //! 2. A node *reads set* when its own `SET` or that of any ancestor is set. `SET` is never cleared.
-//! 3. `cause` is filled before `SET` is set. It may be filled without `SET`, but then an ancestor's
-//!    `SET` was seen, and the cause is that ancestor's.
+//! 3. A node whose `SET` is set has its cause, or will have after a few instructions of the thread
+//!    that set it; [`Node::cause`] waits for them. `cause` may be filled without `SET`, but then
+//!    `SET` follows, or an ancestor's `SET` was seen, and the cause is that ancestor's.
 //! 4. A parent knows nothing of its children: making and dropping a child touches only the
 //!    parent's count, and a dropped child leaves nothing behind.
 //! 5. A listener on a node's list was put there before `LISTENED` was set by its own thread.
@@ -28,6 +29,7 @@
 )]
 
 use super::cause::{StopCause, StopReason};
+use super::cause_cell::CauseCell;
 use super::listeners::{Key, Listen, Listeners, Topic};
 use crate::once::OnceArc;
 use crate::sync::{Arc, AtomicU32, Ordering};
@@ -51,7 +53,7 @@ pub(crate) struct Kind {
     /// The pointer is that of a node of this kind whose count has reached zero.
     pub(crate) free: unsafe fn(NonNull<Node>) -> Option<NodeRef>,
     /// Sets the node. True for the one call that did.
-    pub(crate) raise: fn(&NodeRef, Arc<StopCause>) -> bool,
+    pub(crate) raise: fn(&NodeRef, &StopCause) -> bool,
     /// Notes that somebody to whom this node was given as its own has seen it set.
     pub(crate) saw: fn(&NodeRef),
     /// The reason that a plain `set()` gives.
@@ -63,7 +65,7 @@ pub(crate) struct Node {
     count: AtomicU32,
     kind: &'static Kind,
     parent: Option<NodeRef>,
-    cause: OnceArc<StopCause>,
+    cause: CauseCell,
     listeners: OnceArc<Listeners>,
 }
 
@@ -75,7 +77,7 @@ impl Node {
             count: AtomicU32::new(count),
             kind,
             parent,
-            cause: OnceArc::new(),
+            cause: CauseCell::new(),
             listeners: OnceArc::new(),
         }
     }
@@ -128,7 +130,7 @@ impl Node {
     ///
     /// When it returns, the node reads set and has its cause, whoever won; the winner has told
     /// every listener.
-    pub(crate) fn raise(&self, cause: Arc<StopCause>) -> bool {
+    pub(crate) fn raise(&self, cause: &StopCause) -> bool {
         if self.reads_set() {
             return false;
         }
@@ -137,16 +139,16 @@ impl Node {
         won
     }
 
-    /// The first half of [`raise`](Self::raise), for a task that is cancelled in one step with its
-    /// lifecycle: fills in the cause. True if it was the first. The event is then about to be set,
-    /// by whoever gave the cause.
-    pub(crate) fn give_cause(&self, cause: Arc<StopCause>) -> bool {
-        self.cause.set(cause).is_ok()
+    /// The first half of [`raise`](Self::raise): fills in the cause. True if it was the first. A task
+    /// that is cancelled while it is pending does so after `SET`, which it sets in one step with its
+    /// lifecycle.
+    pub(crate) fn give_cause(&self, cause: &StopCause) -> bool {
+        self.cause.give(cause)
     }
 
     /// The second half: sets the flag, and tells the listeners if `won`, that is if the cause is
     /// the caller's.
-    pub(crate) fn flag(&self, won: bool) {
+    fn flag(&self, won: bool) {
         // Release: partner is the Acquire in `confirm`, so that the cause and all that the setter
         // did before are visible. Acquire: partner is the Release half of the RMW in `listen`, so
         // that the list that it made is visible. A loser sets the bit too, so that the event is set
@@ -205,25 +207,25 @@ impl Node {
     }
 
     /// The cause, when the node reads set. The first answer stays the answer.
-    pub(crate) fn cause(&self) -> Option<Arc<StopCause>> {
+    pub(crate) fn cause(&self) -> Option<StopCause> {
         if !self.reads_set() {
             return None;
         }
-        if let Some(cause) = self.cause.get_arc() {
+        if let Some(cause) = self.cause.get().or_else(|| self.own_cause()) {
             return Some(cause);
         }
         // Set by an ancestor. Its cause becomes ours for good, so that a later look cannot find
         // another one lower down.
         let cause = self.ancestors().find_map(Node::own_cause)?;
-        drop(self.cause.set(cause));
-        self.cause.get_arc()
+        self.cause.give(&cause);
+        self.cause.get()
     }
 
     /// The cause of a node whose own flag is set.
-    fn own_cause(&self) -> Option<Arc<StopCause>> {
+    fn own_cause(&self) -> Option<StopCause> {
         // Acquire: as in `confirm`.
         let set = self.word.load(Ordering::Acquire) & SET != 0;
-        if set { self.cause.get_arc() } else { None }
+        set.then(|| self.cause.wait())
     }
 
     fn ancestors(&self) -> impl Iterator<Item = &Node> {
@@ -243,7 +245,7 @@ impl fmt::Debug for Node {
         } = self;
         f.debug_struct("Node")
             .field("set", &(word.load(Ordering::Relaxed) & SET != 0))
-            .field("cause", &cause.get())
+            .field("cause", cause)
             .field("has_parent", &parent.is_some())
             .finish_non_exhaustive()
     }
@@ -273,7 +275,7 @@ unsafe fn free_plain(node: NonNull<Node>) -> Option<NodeRef> {
 /// allocation that the node is in.
 pub(crate) struct NodeRef(NonNull<Node>);
 
-// SAFETY: a node is `Sync` (atomics, `OnceArc`s of `Send + Sync` values, a `NodeRef`), and what
+// SAFETY: a node is `Sync` (atomics, a `CauseCell`, a `OnceArc` of a `Send + Sync` value, a `NodeRef`), and what
 // embeds one vouches for the rest in `NodeRef::from_raw`. The last count may be given up on any
 // thread, which `from_raw` demands too.
 unsafe impl Send for NodeRef {}
@@ -308,12 +310,21 @@ impl NodeRef {
         self.0
     }
 
+    /// Whether this is the only reference. It then stays so for as long as it is not cloned: new
+    /// references are made from old ones. Cheaper than an atomic subtraction.
+    #[inline]
+    pub(crate) fn is_only(&self) -> bool {
+        // Acquire: partner is the Release of the subtraction that gave up the last but one reference,
+        // after which all that was done through it is visible.
+        self.count.load(Ordering::Acquire) == 1
+    }
+
     pub(crate) fn same(&self, other: &NodeRef) -> bool {
         ptr::eq(self.0.as_ptr(), other.0.as_ptr())
     }
 
     /// Sets the node in the way of its kind.
-    pub(crate) fn raise_as_kind(&self, cause: Arc<StopCause>) -> bool {
+    pub(crate) fn raise_as_kind(&self, cause: &StopCause) -> bool {
         (self.kind.raise)(self, cause)
     }
 
@@ -345,9 +356,9 @@ impl Clone for NodeRef {
 impl Drop for NodeRef {
     #[inline]
     fn drop(&mut self) {
-        // Release: what this thread did with the node happens before it is freed. Acquire, for the
-        // last one: what all others did is visible to it.
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+        if self.is_only() || self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Release of the subtraction: what this thread did with the node happens before it is
+            // freed. Acquire, for the last one: what all others did is visible to it.
             free_chain(self.0);
         }
     }
@@ -372,6 +383,65 @@ fn free_chain(mut node: NonNull<Node>) {
             return;
         }
         node = parent;
+    }
+}
+
+/// References to one node that are not in use: they are taken and given back without touching its
+/// count, which is corrected by the dozen.
+///
+/// Invariant 7: it owns `spare` of the node's counts besides the one that `node` owns.
+pub(crate) struct Hoard {
+    node: NodeRef,
+    spare: u32,
+}
+
+/// How many counts are added at once, and how many above that are kept.
+const DOZENS: u32 = 256;
+
+impl Hoard {
+    pub(crate) fn new(node: NodeRef) -> Hoard {
+        Hoard { node, spare: 0 }
+    }
+
+    pub(crate) fn is_of(&self, node: &NodeRef) -> bool {
+        self.node.same(node)
+    }
+
+    pub(crate) fn take(&mut self) -> NodeRef {
+        if self.spare == 0 {
+            // Relaxed: as in `clone`.
+            let before = self.node.count.fetch_add(DOZENS, Ordering::Relaxed);
+            if before > u32::MAX / 2 {
+                process::abort();
+            }
+            self.spare = DOZENS;
+        }
+        self.spare -= 1;
+        // SAFETY: by invariant 7 we own the count that the new reference takes over.
+        unsafe { NodeRef::from_raw(self.node.0) }
+    }
+
+    /// Takes a reference to the same node into store.
+    pub(crate) fn give(&mut self, node: NodeRef) {
+        debug_assert!(self.is_of(&node), "another node");
+        // From here on its count is ours.
+        let _ = node.into_raw();
+        self.spare += 1;
+        if self.spare > 2 * DOZENS {
+            self.release(DOZENS);
+        }
+    }
+
+    fn release(&mut self, counts: u32) {
+        self.spare -= counts;
+        // Release: as in `NodeRef::drop`. The count of `node` is left, so nothing is to be freed.
+        self.node.count.fetch_sub(counts, Ordering::Release);
+    }
+}
+
+impl Drop for Hoard {
+    fn drop(&mut self) {
+        self.release(self.spare);
     }
 }
 

@@ -17,6 +17,7 @@
 
 use super::context;
 use super::home::{Home, home_of};
+use super::stash;
 use super::state::{State, Word};
 use super::unwind::StopUnwind;
 use crate::report::TaskId;
@@ -25,7 +26,7 @@ use crate::stop::node::{Kind, Node, NodeRef};
 use crate::sync::{Arc, UnsafeCell};
 use std::any::Any;
 use std::fmt;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
@@ -93,8 +94,10 @@ pub(crate) enum Left {
 struct Table {
     free: unsafe fn(NonNull<Node>) -> Option<NodeRef>,
     call: unsafe fn(&TaskRef) -> Left,
-    drop_closure: unsafe fn(&TaskRef),
-    drop_value: unsafe fn(&TaskRef),
+    /// `None`: it owns nothing whose drop does something.
+    drop_closure: Option<unsafe fn(&TaskRef)>,
+    /// `None`: as above.
+    drop_value: Option<unsafe fn(&TaskRef)>,
     move_value: unsafe fn(&TaskRef, NonNull<()>),
     take_payload: unsafe fn(&TaskRef) -> Payload,
     extra: fn(&TaskRef) -> Option<&Extra>,
@@ -109,8 +112,16 @@ impl Table {
         Table {
             free: free_cell::<F, T, X>,
             call: call::<F, T, X>,
-            drop_closure: drop_closure::<F, T, X>,
-            drop_value: drop_value::<F, T, X>,
+            drop_closure: if needs_drop::<F>() {
+                Some(drop_closure::<F, T, X>)
+            } else {
+                None
+            },
+            drop_value: if needs_drop::<T>() {
+                Some(drop_value::<F, T, X>)
+            } else {
+                None
+            },
             move_value: move_value::<F, T, X>,
             take_payload: take_payload::<F, T, X>,
             extra: extra::<F, T, X>,
@@ -156,7 +167,8 @@ unsafe fn free_cell<F, T, X>(node: NonNull<Node>) -> Option<NodeRef> {
     // points to it any more. Its contents, a union, are not dropped with it: whoever ended the task
     // or held its handle has moved them out or dropped them.
     let mut cell = unsafe { Box::from_raw(node.cast::<Cell<F, T, X>>().as_ptr()) };
-    cell.header.node.take_parent()
+    let parent = cell.header.node.take_parent()?;
+    stash::give_back(parent)
 }
 
 /// # Safety
@@ -288,6 +300,8 @@ pub(crate) struct Birth<X> {
     pub(crate) id: TaskId,
     /// The first word of its lifecycle.
     pub(crate) word: u32,
+    /// How many references it is born with.
+    pub(crate) count: u32,
     pub(crate) extra: X,
 }
 
@@ -298,13 +312,14 @@ pub(crate) struct Birth<X> {
 pub(crate) struct TaskRef(NodeRef);
 
 impl TaskRef {
-    /// A new task, and two references to it.
+    /// A new task, and one of the references that it is born with; [`twin`](Self::twin) gives the
+    /// others.
     ///
     /// # Safety
     ///
     /// The closure and the value are gone before anything that they borrow ends. (Trivially so when
     /// both are `'static`.)
-    pub(crate) unsafe fn new<F, T, X>(birth: Birth<X>, closure: F) -> (TaskRef, TaskRef)
+    pub(crate) unsafe fn new<F, T, X>(birth: Birth<X>, closure: F) -> TaskRef
     where
         F: FnOnce(&StopEvent) -> T + Send,
         T: Send,
@@ -314,11 +329,12 @@ impl TaskRef {
             parent,
             id,
             word,
+            count,
             extra,
         } = birth;
         let cell = Box::new(Cell::<F, T, X> {
             header: Header {
-                node: Node::new(word, 2, &TASK, Some(parent)),
+                node: Node::new(word, count, &TASK, Some(parent)),
                 table: TableOf::<F, T, X>::TABLE,
                 id,
             },
@@ -332,11 +348,18 @@ impl TaskRef {
         // are `repr(C)`), so the pointer is one to the node and valid for the whole cell. The cell
         // may be used and freed on any thread: closure, value and payload are `Send` and touched by
         // one thread at a time; the header is atomics and shared data; `X` is `Send` and `Sync`.
-        // This reference takes the first of the two counts.
-        let first = unsafe { NodeRef::from_raw(node) };
-        // SAFETY: as above; it takes the second.
-        let second = unsafe { NodeRef::from_raw(node) };
-        (TaskRef(first), TaskRef(second))
+        // This reference takes one of the counts.
+        TaskRef(unsafe { NodeRef::from_raw(node) })
+    }
+
+    /// One more of the references that the task was born with.
+    ///
+    /// # Safety
+    ///
+    /// The task was born with a count for each reference that is made by this, and one more.
+    pub(crate) unsafe fn twin(&self) -> TaskRef {
+        // SAFETY: the caller vouches for the count; the pointer is this reference's.
+        TaskRef(unsafe { NodeRef::from_raw(self.0.as_ptr()) })
     }
 
     /// The task behind a node of kind `TASK`, which is the only kind that calls this.
@@ -400,10 +423,12 @@ impl TaskRef {
     ///
     /// The caller has cancelled the task while it was pending, and calls this once.
     pub(super) unsafe fn drop_closure(&self) {
-        context::contained(|| {
-            // SAFETY: the table is the cell's own; the rest is passed on from our caller.
-            unsafe { (self.table.drop_closure)(self) }
-        });
+        if let Some(drop_closure) = self.table.drop_closure {
+            context::contained(|| {
+                // SAFETY: the table is the cell's own; the rest is passed on from our caller.
+                unsafe { drop_closure(self) }
+            });
+        }
     }
 
     /// Drops what the task left, with a panic contained. Tells the host of a panic that nobody
@@ -415,11 +440,13 @@ impl TaskRef {
     /// uses it once.
     pub(super) unsafe fn drop_outcome(&self, word: Word) {
         if word.has_value() {
-            context::contained(|| {
-                // SAFETY: the table is the cell's own, the task left a value, and the rest is
-                // passed on from our caller.
-                unsafe { (self.table.drop_value)(self) }
-            });
+            if let Some(drop_value) = self.table.drop_value {
+                context::contained(|| {
+                    // SAFETY: the table is the cell's own, the task left a value, and the rest is
+                    // passed on from our caller.
+                    unsafe { drop_value(self) }
+                });
+            }
         } else if word.status() == crate::report::TaskStatus::Panicked {
             // SAFETY: the task left a payload; the right to it is our caller's.
             let payload = unsafe { self.take_payload() };

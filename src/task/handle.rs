@@ -107,7 +107,7 @@ impl<T> TaskHandle<T> {
     /// As [`cancel`](Self::cancel), with a reason.
     #[track_caller]
     pub fn cancel_with(&self, reason: StopReason) -> CancelOutcome {
-        life::cancel(&self.task, StopCause::shared(reason))
+        life::cancel(&self.task, &StopCause::now(reason))
     }
 
     /// The task's stop event. Polls through it do not count as the task seeing its stop; setting it
@@ -237,7 +237,7 @@ impl<T> TaskHandle<T> {
         debug_assert!(word.is_done(), "the caller has waited for the end");
         let cause = || {
             let cause = task.node().cause();
-            (*cause.expect("a task that was stopped has its cause")).clone()
+            cause.expect("a task that was stopped has its cause")
         };
         let outcome = match word.status() {
             // SAFETY: the handle had the right to the outcome, `T` is its type, the task left a
@@ -318,14 +318,14 @@ impl Canceller {
     /// As [`cancel`](Self::cancel), with a reason.
     #[track_caller]
     pub fn cancel_with(&self, reason: StopReason) -> CancelOutcome {
-        life::cancel(&self.task, StopCause::shared(reason))
+        life::cancel(&self.task, &StopCause::now(reason))
     }
 }
 
 impl Canceller {
     /// As [`cancel_with`](Self::cancel_with), on behalf of the code at `location`.
     pub(crate) fn cancel_from(&self, reason: StopReason, location: &'static Location<'static>) {
-        life::cancel(&self.task, StopCause::at(reason, location).into());
+        life::cancel(&self.task, &StopCause::at(reason, location));
     }
 }
 

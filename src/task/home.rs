@@ -21,7 +21,7 @@ pub(crate) trait Host: Send + Sync {
     fn left_queue(&self, home: &Home);
 
     /// The home's event was set.
-    fn stopped(&self, home: &Home, cause: Arc<StopCause>);
+    fn stopped(&self, home: &Home, cause: &StopCause);
 
     /// A task panicked, and nobody will ever join it. Called outside of all locks and tasks; may
     /// panic.
@@ -42,8 +42,8 @@ static HOME: Kind = Kind {
     reason: StopReason::Shutdown,
 };
 
-fn raise_home(node: &NodeRef, cause: Arc<StopCause>) -> bool {
-    let won = node.raise(Arc::clone(&cause));
+fn raise_home(node: &NodeRef, cause: &StopCause) -> bool {
+    let won = node.raise(cause);
     if let (true, Some(home)) = (won, home_behind(node)) {
         home.host.stopped(home, cause);
     }
@@ -60,10 +60,15 @@ unsafe fn free_home(node: NonNull<Node>) -> Option<NodeRef> {
     home.node.take_parent()
 }
 
+/// Whether the node is that of a home.
+pub(super) fn is_home(node: &NodeRef) -> bool {
+    // The address of a static is its own, so this tells homes from all other nodes.
+    ptr::eq(node.kind(), &HOME)
+}
+
 /// The home behind a node of kind `HOME`.
 fn home_behind(node: &NodeRef) -> Option<&Home> {
-    // The address of a static is its own, so this tells homes from all other nodes.
-    if !ptr::eq(node.kind(), &HOME) {
+    if !is_home(node) {
         return None;
     }
     // SAFETY: nodes of this kind are made by `HomeRef::new` alone, with a pointer to the whole

@@ -19,7 +19,7 @@ use crate::report::TaskStatus;
 use crate::report::ledger::{Entry, Lane};
 use crate::stop::StopCause;
 use crate::stop::listeners::Topic;
-use crate::stop::node::{LISTENED, NodeRef};
+use crate::stop::node::{LISTENED, NodeRef, SET};
 use crate::sync::Arc;
 
 /// The right to run a task, and the duty.
@@ -31,7 +31,12 @@ pub(crate) struct Claimed {
 
 /// Claims a pending task. The caller's lane is busy.
 pub(crate) fn claim(task: TaskRef) -> Result<Claimed, TaskRef> {
-    match task.state().claim() {
+    let claim = if task.node().is_only() {
+        task.state().claim_alone()
+    } else {
+        task.state().claim()
+    };
+    match claim {
         Claim::Claimed(before) => Ok(Claimed { task, before }),
         Claim::Gone => Err(task),
     }
@@ -42,16 +47,17 @@ impl Claimed {
     /// the closure and the drops do, this returns.
     pub(crate) fn run(self, lane: &Lane, slot: &Slot) {
         let Claimed { task, before } = self;
-        slot.showing(&task, || run(&task, before, lane));
+        if before.is_waited() {
+            task.node().tell(&[Topic::Started]);
+        }
+        // SAFETY: this is the one use of the claim, which `self` was.
+        let left = slot.showing(&task, || unsafe { task.call() });
+        end(&task, left, lane);
     }
 }
 
-fn run(task: &TaskRef, before: Word, lane: &Lane) {
-    if before.is_waited() {
-        task.node().tell(&[Topic::Started]);
-    }
-    // SAFETY: this is the one use of the claim that our caller was given.
-    let left = unsafe { task.call() };
+/// Ends a task whose closure has.
+fn end(task: &TaskRef, left: Left, lane: &Lane) {
     // What is seen from here on does not count.
     let seen = task.state().load().seen();
     let end = match left {
@@ -63,8 +69,17 @@ fn run(task: &TaskRef, before: Word, lane: &Lane) {
         Left::Payload(message) => message,
         _ => None,
     };
-    count(task, lane, end, message);
-    let before = task.state().finish(end);
+    let asked = task.node().reads_set();
+    count(task, lane, end, asked, message);
+    let before = if task.node().is_only() {
+        task.state().finish_alone(end)
+    } else {
+        task.state().finish(end)
+    };
+    if end == (End::Returned { seen: false }) && before.bits() & SET != 0 && !asked {
+        // It was asked between the count and the end.
+        task.home().ledger.book().completed_late();
+    }
     if before.is_waited() {
         task.node().tell(&[Topic::Started, Topic::Done]);
     }
@@ -76,11 +91,11 @@ fn run(task: &TaskRef, before: Word, lane: &Lane) {
     }
 }
 
-fn count(task: &TaskRef, lane: &Lane, end: End, message: Option<Arc<str>>) {
+fn count(task: &TaskRef, lane: &Lane, end: End, asked: bool, message: Option<Arc<str>>) {
     let ledger = &task.home().ledger;
     match end {
         End::Returned { seen: false } => {
-            if task.node().reads_set() {
+            if asked {
                 ledger.book().completed_late();
             }
             lane.complete();
@@ -118,73 +133,63 @@ pub enum CancelOutcome {
     AlreadyDone(TaskStatus),
 }
 
-/// Asks a task to stop.
-pub(crate) fn cancel(task: &TaskRef, cause: Arc<StopCause>) -> CancelOutcome {
-    ask(task, cause).0
-}
-
 /// Sets the event of a task, whatever state it is in. True for the one call that did.
-pub(super) fn raise(node: &NodeRef, cause: Arc<StopCause>) -> bool {
+pub(super) fn raise(node: &NodeRef, cause: &StopCause) -> bool {
     if node.reads_set() {
         return false;
     }
-    match ask(&TaskRef::behind(node), Arc::clone(&cause)) {
-        (CancelOutcome::AlreadyDone(_), _) => node.raise(cause),
-        (_, won) => won,
+    match doom(&TaskRef::behind(node), cause) {
+        Ok(won) => won,
+        // It has begun, or ended.
+        Err(_) => node.raise(cause),
     }
 }
 
-/// As [`cancel`]; and whether it was this call whose cause the event got.
-fn ask(task: &TaskRef, cause: Arc<StopCause>) -> (CancelOutcome, bool) {
-    let mut given = None;
-    loop {
-        let word = task.state().load();
-        match word.status() {
-            TaskStatus::Pending => {
-                let won = *given.get_or_insert_with(|| task.node().give_cause(Arc::clone(&cause)));
-                if let Some(doomed) = doom(task) {
-                    doomed.bury();
-                    let home = task.home();
-                    home.host.left_queue(home);
-                    return (CancelOutcome::NeverStarted, won);
-                }
-            }
-            TaskStatus::Running => {
-                let won = match given {
-                    // It was claimed after we had given our cause.
-                    Some(won) => {
-                        task.node().flag(won);
-                        won
-                    }
-                    None => task.node().raise(cause),
-                };
-                return (CancelOutcome::Requested, won);
-            }
-            done => return (CancelOutcome::AlreadyDone(done), false),
+/// Asks a task to stop.
+pub(crate) fn cancel(task: &TaskRef, cause: &StopCause) -> CancelOutcome {
+    match doom(task, cause) {
+        Ok(_) => CancelOutcome::NeverStarted,
+        Err(TaskStatus::Running) => {
+            task.node().raise(cause);
+            CancelOutcome::Requested
         }
+        Err(done) => CancelOutcome::AlreadyDone(done),
     }
 }
 
-/// Pending → `NeverStarted`, if it is still pending.
-fn doom(task: &TaskRef) -> Option<Doomed> {
-    let mut book = task.home().ledger.book();
-    let Cancel::NeverStarted(before) = task.state().cancel() else {
-        return None;
+/// Pending → `NeverStarted`, and all that this entails; says whether the cause is ours. Or the status
+/// that the task has instead.
+fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
+    let word = task.state().load();
+    if word.has_begun() {
+        return Err(word.status());
+    }
+    let home = task.home();
+    let (doomed, won) = {
+        let mut book = home.ledger.book();
+        match task.state().cancel() {
+            Cancel::NeverStarted(before) => {
+                let won = task.node().give_cause(cause);
+                book.never_started(task.id(), || entry(task));
+                let task = task.clone();
+                (Doomed { task, before }, won)
+            }
+            Cancel::Running => return Err(TaskStatus::Running),
+            Cancel::Done(status) => return Err(status),
+        }
     };
-    book.never_started(task.id(), || entry(task));
-    Some(Doomed {
-        task: task.clone(),
-        before,
-    })
+    doomed.bury();
+    home.host.left_queue(home);
+    Ok(won)
 }
 
 /// Dooms those of the tasks of one home that are still pending, all in one hold of the book's lock.
-pub(crate) fn doom_all(home: &Home, tasks: Vec<TaskRef>, cause: &Arc<StopCause>) -> Vec<Doomed> {
+pub(crate) fn doom_all(home: &Home, tasks: Vec<TaskRef>, cause: &StopCause) -> Vec<Doomed> {
     let mut book = home.ledger.book();
     let mut doomed = Vec::with_capacity(tasks.len());
     for task in tasks {
-        task.node().give_cause(Arc::clone(cause));
         if let Cancel::NeverStarted(before) = task.state().cancel() {
+            task.node().give_cause(cause);
             book.never_started(task.id(), || entry(&task));
             doomed.push(Doomed { task, before });
         }

@@ -17,7 +17,7 @@ struct NoHost;
 
 impl Host for NoHost {
     fn left_queue(&self, _home: &Home) {}
-    fn stopped(&self, _home: &Home, _cause: Arc<StopCause>) {}
+    fn stopped(&self, _home: &Home, _cause: &StopCause) {}
     fn unhandled_panic(&self, _id: TaskId, _name: Option<&str>, _payload: &(dyn Any + Send)) {}
 }
 
@@ -49,6 +49,7 @@ fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
         parent: home.node().clone(),
         id: home.ledger.admit(false).unwrap(),
         word: first_word(true, true),
+        count: 2,
         extra: (),
     };
     let captured = Counted(Arc::clone(&closures));
@@ -61,9 +62,11 @@ fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
         value
     };
     // SAFETY: both are `'static`.
-    let (task, handle) = unsafe { TaskRef::new(birth, closure) };
-    // SAFETY: it was born with this handle, and this type.
-    let handle = unsafe { TaskHandle::new(handle) };
+    let task = unsafe { TaskRef::new(birth, closure) };
+    // SAFETY: it was born with two references, and this is the second.
+    let twin = unsafe { task.twin() };
+    // SAFETY: it was born with a handle, for this type, and this is it.
+    let handle = unsafe { TaskHandle::new(twin) };
     Setup {
         home,
         task,

@@ -6,6 +6,7 @@
 //! - `home`: the root that a pool's tasks are under, and what they know of the pool.
 //! - `context`: what a thread knows of the task that it runs and the pool that it works for.
 //! - `slot`: where a worker shows the task that it runs.
+//! - `stash`: references to the home, kept by each thread.
 //! - `wait`: waiting for a task, and why a worker runs it instead.
 //! - `handle`, `outcome`, `error`: what users see.
 //! - `unwind`: leaving a task from deep inside.
@@ -30,6 +31,7 @@ pub(crate) mod life;
 mod loom_tests;
 mod outcome;
 pub(crate) mod slot;
+pub(crate) mod stash;
 pub(crate) mod state;
 mod unwind;
 mod wait;

@@ -47,6 +47,17 @@ pub(crate) enum End {
     Panicked,
 }
 
+impl End {
+    fn word(self) -> u32 {
+        match self {
+            End::Returned { seen: false } => COMPLETED | VALUE,
+            End::Returned { seen: true } => CANCELLED | VALUE,
+            End::Unwound => CANCELLED,
+            End::Panicked => PANICKED,
+        }
+    }
+}
+
 /// The word as it was at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Word(u32);
@@ -167,6 +178,19 @@ impl<'a> State<'a> {
         Claim::Gone
     }
 
+    /// As [`claim`](Self::claim), of a task to which the caller has the only reference, so that
+    /// nobody else can read or change the word meanwhile.
+    #[inline]
+    pub(crate) fn claim_alone(self) -> Claim {
+        // Relaxed: alone. Who gets a reference later gets it from us.
+        let word = self.0.load(Ordering::Relaxed);
+        if word & PHASE != PENDING {
+            return Claim::Gone;
+        }
+        self.0.store(word | RUNNING, Ordering::Relaxed);
+        Claim::Claimed(Word(word))
+    }
+
     /// Pending → `NeverStarted`. The cause has been given before.
     pub(crate) fn cancel(self) -> Cancel {
         // Acquire: in the case of an end, as in `load`.
@@ -193,17 +217,20 @@ impl<'a> State<'a> {
 
     /// Running → an end. One read-modify-write. The word as it was, `HANDLE` above all.
     pub(crate) fn finish(self, end: End) -> Word {
-        let next = match end {
-            End::Returned { seen: false } => COMPLETED | VALUE,
-            End::Returned { seen: true } => CANCELLED | VALUE,
-            End::Unwound => CANCELLED,
-            End::Panicked => PANICKED,
-        };
         // Only the claimer leaves Running, so the difference can be added without a look. Release:
         // partner is the Acquire in `load` and in `drop_handle`; the value is whole. Acquire:
         // partner is the Release half of `drop_handle`, after which the value is ours to drop, and
         // of `Node::listen`, whose list we are about to read.
-        Word(self.0.fetch_add(next - RUNNING, Ordering::AcqRel))
+        Word(self.0.fetch_add(end.word() - RUNNING, Ordering::AcqRel))
+    }
+
+    /// As [`finish`](Self::finish), of a task to which the caller has the only reference.
+    pub(crate) fn finish_alone(self, end: End) -> Word {
+        // Relaxed: alone.
+        let word = self.0.load(Ordering::Relaxed);
+        self.0
+            .store(word + (end.word() - RUNNING), Ordering::Relaxed);
+        Word(word)
     }
 
     /// Notes that the task has seen its stop. Does nothing once its closure has ended.

@@ -382,7 +382,7 @@ impl Worker for AloneWorker {
 struct Alone;
 
 impl Host for Alone {
-    fn left_queue(&self, _home: &Home) {}
+    fn left_queue(&self, _home: &Home, _husks: usize) {}
 
     fn stopped(&self, _home: &Home, _cause: &StopCause) {}
 

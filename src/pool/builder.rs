@@ -4,7 +4,7 @@ use super::ThreadPool;
 use super::capacity::Capacity;
 use super::hooks::{Hooks, Naming, UnhandledPanic};
 use super::idle::{Idle, MOST_WORKERS};
-use super::lifecycle::Life;
+use super::lifecycle::{Fallen, Life};
 use super::queue::Queue;
 use super::shared::{Core, Shared};
 use super::worker::{self, Post, Ready};
@@ -15,12 +15,13 @@ use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
 use crate::task::cell::Payload;
+use crate::task::context::dispose;
 use crate::task::home::{HomeRef, Host};
 use std::any::Any;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::PoisonError;
 use std::sync::mpsc;
 use std::thread;
@@ -151,7 +152,7 @@ impl ThreadPoolBuilder {
 
     /// Called when a task has panicked and nobody will ever join it: its handle was dropped, or it
     /// was never made ([`execute`](ThreadPool::execute)). Runs on the worker, or where the handle is
-    /// dropped; a panic in it is contained.
+    /// dropped, while the pool exists; a panic in it is contained.
     ///
     /// ```
     /// use std::sync::mpsc;
@@ -183,6 +184,7 @@ impl ThreadPoolBuilder {
     /// Zero threads or more than 65,535, zero capacity, a NUL in a thread's name, a thread that the
     /// operating system refuses, a start hook or a naming function that panics. Nothing is left
     /// running then: every thread that was started has ended.
+    #[track_caller]
     pub fn build(mut self) -> Result<ThreadPool, BuildError> {
         let threads = self.threads.unwrap_or_else(num_cpus::get);
         if threads == 0 {
@@ -199,11 +201,16 @@ impl ThreadPoolBuilder {
         let stop_with = self.stop_with.take();
         let core = self.core(threads, stop_with.as_ref());
         match start(&core, names) {
-            Ok(()) => Ok(ThreadPool {
-                parent: stop_with.and_then(|(event, mode)| under(&core, &event, mode)),
-                core,
-                on_drop,
-            }),
+            Ok(()) => {
+                if let Some((event, mode)) = stop_with {
+                    listen_to(&core, event, mode);
+                }
+                Ok(ThreadPool {
+                    core,
+                    on_drop,
+                    made_at: Location::caller(),
+                })
+            }
             Err(error) => {
                 let cause = StopCause::now(StopReason::Shutdown);
                 core.begin_and_bury(Shutdown::StopAll, &cause);
@@ -258,31 +265,47 @@ struct Under {
     core: Core,
     event: StopEvent,
     mode: Shutdown,
+    /// What is to be dropped when everyone who listens for the event has been told.
+    fallen: Mutex<Vec<Fallen>>,
 }
 
 impl Listen for Under {
     fn notify(&self) {
         // An event that was set has its cause.
         if let Some(cause) = self.event.node().and_then(|node| node.cause()) {
-            self.core.begin_and_bury(self.mode, &cause);
+            let fallen = self.core.begin(self.mode, &cause);
+            self.fallen.lock().push(fallen);
+        }
+    }
+
+    fn afterwards(&self) {
+        let fallen = std::mem::take(&mut *self.fallen.lock());
+        for fallen in fallen {
+            fallen.drop_closures();
         }
     }
 }
 
-/// Listens for the event until the pool is dropped. If it is set already, the pool is shut down now.
-fn under(core: &Core, event: &StopEvent, mode: Shutdown) -> Option<Registration> {
-    let node = event.node()?;
+/// Listens for the event for as long as the pool has threads. If it is set already, the pool is shut
+/// down now.
+fn listen_to(core: &Core, event: StopEvent, mode: Shutdown) {
+    let Some(node) = event.node().cloned() else {
+        return;
+    };
     let under = Arc::new(Under {
         core: core.clone(),
-        event: event.clone(),
+        event,
         mode,
+        fallen: Mutex::new(Vec::new()),
     });
     let listener: Arc<dyn Listen> = under.clone();
-    let registration = Registration::on_chain(node, &listener);
-    if registration.is_none() {
-        under.notify();
+    match Registration::on_chain(&node, &listener) {
+        Some(registration) => core.shared.keep_registration(registration),
+        None => {
+            under.notify();
+            under.afterwards();
+        }
     }
-    registration
 }
 
 /// Starts all threads, then waits for all of their start hooks.
@@ -297,8 +320,10 @@ fn start(core: &Core, names: Vec<String>) -> Result<(), BuildError> {
     }
     drop(ready);
     for started in readiness {
-        if let Err(payload) = started {
-            failed.get_or_insert(Kind::Hook(payload.into()));
+        match (started, &failed) {
+            (Err(payload), None) => failed = Some(Kind::Hook(payload.into())),
+            (Err(payload), Some(_)) => dispose(payload),
+            (Ok(()), _) => {}
         }
     }
     match failed {
@@ -319,7 +344,7 @@ fn spawn(core: &Core, lane: usize, name: String, ready: mpsc::Sender<Ready>) -> 
     // A stack size near the largest number makes the standard library panic instead of fail.
     let spawned = catch_unwind(AssertUnwindSafe(|| builder.spawn(main)));
     let thread = spawned.unwrap_or_else(|payload| {
-        crate::task::context::dispose(payload);
+        dispose(payload);
         let size = core.shared.stack_size;
         let text = format!("a stack of {size} bytes cannot be had");
         Err(io::Error::new(io::ErrorKind::InvalidInput, text))

@@ -15,7 +15,8 @@
 //!    wake two workers for one task.
 //! 3. The last searcher to find a task wakes another worker if there is more. So what rule 1 left
 //!    out is made up for: as many wake as there is work, each by the one before.
-//! 4. A worker that goes to sleep looks at the queue once more after it has said so.
+//! 4. A worker that goes to sleep looks at the queue once more after it has said so. If it finds
+//!    something it searches again, and so comes under rule 3.
 //!
 //! # No task is stranded
 //!
@@ -157,9 +158,9 @@ impl Idle {
         }
     }
 
-    /// Goes to sleep unless `stay` says not to, and returns when woken: the caller then counts as a
-    /// searcher (true). False: `stay` said so, and it does not.
-    pub(crate) fn sleep(&self, lane: usize, searching: bool, stay: impl FnOnce() -> bool) -> bool {
+    /// Goes to sleep unless `stay` says not to, and returns when woken. Either way the caller counts as
+    /// a searcher then.
+    pub(crate) fn sleep(&self, lane: usize, searching: bool, stay: impl FnOnce() -> bool) {
         {
             let mut list = self.sleepers.lock();
             list.push(lane);
@@ -173,13 +174,14 @@ impl Idle {
             let mut list = self.sleepers.lock();
             if let Some(place) = list.iter().rposition(|other| *other == lane) {
                 list.remove(place);
-                // Relaxed: as in `wake_one`.
-                self.word.fetch_sub(SLEEPER, Ordering::Relaxed);
-                return false;
+                // Relaxed: as in `wake_one`. It searches again, so that rule 3 holds for it: what
+                // made it stay may be two tasks, pushed by one who relied on its search.
+                self.word
+                    .fetch_add(SEARCHER.wrapping_sub(SLEEPER), Ordering::Relaxed);
+                return;
             }
             // Somebody has chosen us: the token is there, or on its way.
         }
         self.parkers[lane].park();
-        true
     }
 }

@@ -25,17 +25,20 @@
 //!
 //! `life` before the queue's front before the ledger's book. No foreign code runs under any of them.
 
+use super::hooks::Hooks;
 use super::shared::{Core, Shared};
 use super::worker::Post;
 use crate::report::ledger::Door;
-use crate::report::{Parts, Shutdown, ShutdownReport, Straggler};
+use crate::report::{Parts, Shutdown, ShutdownReport, Straggler, TaskStatus};
 use crate::stop::StopCause;
-use crate::sync::{Ordering, wait_deadline};
+use crate::stop::wait::Registration;
+use crate::sync::{Arc, Ordering, wait_deadline, yield_now};
+use crate::task::cell::TaskRef;
 use crate::task::context::contained;
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(crate) struct Life {
@@ -47,9 +50,26 @@ pub(crate) struct Life {
     /// How many worker threads have not ended.
     alive: usize,
     threads: Vec<JoinHandle<()>>,
+    /// Whether the pool has not been dropped.
+    owned: bool,
+    /// Listens for the event that the pool stops with.
+    registration: Option<Registration>,
 }
 
+/// What is given up when the threads have ended: to be dropped when no lock is held.
+type Last = (Option<Arc<Hooks>>, Option<Registration>);
+
 impl Life {
+    /// The threads have ended.
+    fn leave(&mut self, shared: &Shared) -> Last {
+        let hooks = if self.owned {
+            None
+        } else {
+            shared.hooks.lock().take()
+        };
+        (hooks, self.registration.take())
+    }
+
     pub(super) fn new() -> Self {
         Life {
             mode: None,
@@ -57,32 +77,39 @@ impl Life {
             serving: 0,
             alive: 0,
             threads: Vec::new(),
+            owned: true,
+            registration: None,
         }
     }
 }
 
-/// Tasks that a shutdown has doomed, to be told of and dropped once no lock is held.
-#[must_use = "doomed tasks have to be buried"]
+/// Tasks that a shutdown has doomed. Their closures are to be dropped when no lock is held, and
+/// everyone has been told who has to be.
+#[must_use = "the closures have to be dropped"]
 pub(super) struct Fallen(Vec<Doomed>);
 
 impl Fallen {
-    /// Wakes all who wait, then drops the closures, here.
-    pub(super) fn bury(self) {
+    /// Wakes all who wait.
+    fn tell(&self) {
         for doomed in &self.0 {
             doomed.tell();
         }
+    }
+
+    pub(super) fn drop_closures(self) {
         for doomed in self.0 {
             doomed.drop_closure();
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         self.0.len()
     }
 }
 
 impl Shared {
-    /// Begins or strengthens a shutdown, and takes from the queue what will never start.
+    /// Begins or strengthens a shutdown, takes from the queue what will never start, and wakes those
+    /// who wait for it.
     pub(super) fn close(&self, home: &Home, mode: Shutdown, cause: &StopCause) -> Fallen {
         let fallen = {
             let mut life = self.life.lock();
@@ -140,11 +167,8 @@ impl Shared {
 
     /// Takes everything out of the queue, and dooms what is pending.
     fn doom_pending(&self, home: &Home, cause: &StopCause) -> Fallen {
-        let tasks = self.queue.freeze(&home.ledger).take_all();
-        let taken = tasks.len();
-        let doomed = life::doom_all(home, tasks, cause);
-        self.queue.note_taken(taken - doomed.len());
-        Fallen(doomed)
+        let tasks = self.queue.freeze(&home.ledger).take_all(&home.ledger);
+        Fallen(life::doom_all(home, tasks, cause))
     }
 
     /// Empties the queue without shutting down.
@@ -152,12 +176,14 @@ impl Shared {
         let fallen = self.doom_pending(home, cause);
         let count = fallen.len();
         self.settle(home, &fallen);
-        fallen.bury();
+        fallen.drop_closures();
         count
     }
 
-    /// What has to be done for tasks that were taken out of the queue.
+    /// What has to be done for tasks that were taken out of the queue, before their closures are
+    /// dropped.
     fn settle(&self, home: &Home, fallen: &Fallen) {
+        fallen.tell();
         self.give_back(fallen.len());
         if self.idle.is_closing() {
             self.check_finished(home);
@@ -214,16 +240,36 @@ impl Shared {
     }
 
     pub(super) fn thread_ended(&self) {
-        let hooks = {
+        let last = {
             let mut life = self.life.lock();
             life.serving -= 1;
-            let last = life.serving == 0;
-            last.then(|| self.hooks.lock().take())
+            (life.serving == 0).then(|| life.leave(self))
         };
         // Before the end of the thread is told, and so before a shutdown returns.
-        contained(|| drop(hooks));
+        contained(|| drop(last));
         self.life.lock().alive -= 1;
         self.thread_ended.notify_all();
+    }
+
+    /// The pool was dropped.
+    pub(super) fn owner_gone(&self) {
+        let last = {
+            let mut life = self.life.lock();
+            life.owned = false;
+            (life.serving == 0).then(|| life.leave(self))
+        };
+        contained(|| drop(last));
+    }
+
+    /// Keeps the registration for as long as there are threads.
+    pub(super) fn keep_registration(&self, registration: Registration) {
+        let mut life = self.life.lock();
+        if life.serving > 0 {
+            life.registration = Some(registration);
+        } else {
+            drop(life);
+            drop(registration);
+        }
     }
 
     pub(super) fn keep_thread(&self, thread: JoinHandle<()>) {
@@ -241,18 +287,25 @@ impl Core {
         if let Some(cause) = cause {
             let fallen = shared.doom_pending(&self.home, &cause);
             shared.settle(&self.home, &fallen);
-            fallen.bury();
+            fallen.drop_closures();
         }
     }
 
-    /// Begins or strengthens a shutdown; what was pending is dropped here before this returns.
-    pub(super) fn begin_and_bury(&self, mode: Shutdown, cause: &StopCause) {
+    /// Begins or strengthens a shutdown. Everyone who waits, and every running task that is to stop,
+    /// has been told when this returns; what was pending is for the caller to drop.
+    pub(super) fn begin(&self, mode: Shutdown, cause: &StopCause) -> Fallen {
         let Core { home, shared } = self;
-        shared.close(home, mode, cause).bury();
+        let fallen = shared.close(home, mode, cause);
         if mode == Shutdown::StopAll {
             // Its own call back to `close` finds nothing left to do.
             home.node().raise_as_kind(cause);
         }
+        fallen
+    }
+
+    /// As [`begin`](Self::begin), and drops what was pending.
+    pub(super) fn begin_and_bury(&self, mode: Shutdown, cause: &StopCause) {
+        self.begin(mode, cause).drop_closures();
     }
 
     /// Begins or strengthens a shutdown; what was pending is dropped by a worker.
@@ -280,8 +333,12 @@ impl Core {
     pub(super) fn join_threads(&self) {
         let threads = std::mem::take(&mut self.shared.life.lock().threads);
         for thread in threads {
-            // A worker contains every panic of foreign code, so this is never an error.
-            let _ = thread.join();
+            // The last owner of the pool may be a local value of one of its threads, which is dropped
+            // when that thread has ceased to be a worker.
+            if thread.thread().id() != std::thread::current().id() {
+                // A worker contains every panic of foreign code, so this is never an error.
+                let _ = thread.join();
+            }
         }
     }
 
@@ -293,10 +350,12 @@ impl Core {
     /// What has become of every task so far.
     pub(super) fn report(&self) -> ShutdownReport {
         let Core { home, shared } = self;
-        // Counts and lists are not taken at one instant, so they are taken until they agree, which
-        // they do at once when little moves. They need not when much does, and then the counts are
-        // exact and the lists are as good as can be.
-        for tries in 0.. {
+        // Counts and lists are not taken at one instant. So they are taken until they agree, and
+        // those that were listed first are still what they were when they have been counted: then
+        // nobody is missing, and nobody is too many. They agree at once when little moves. If they do
+        // not for a while, the counts are exact and the lists as good as can be.
+        let give_up = Instant::now() + PATIENCE;
+        loop {
             let running: Vec<_> = shared.posts.iter().flat_map(Post::tasks).collect();
             let pending = if home.ledger.stats().pending > 0 {
                 shared.queue.freeze(&home.ledger).pending()
@@ -304,9 +363,12 @@ impl Core {
                 Vec::new()
             };
             let (stats, ids, exceptions) = home.ledger.closing_balance();
-            let agree =
-                (stats.running, stats.pending) == (running.len() as u64, pending.len() as u64);
-            if !agree && tries < 100 {
+            let agree = (stats.running, stats.pending)
+                == (running.len() as u64, pending.len() as u64)
+                && all_are(&running, TaskStatus::Running)
+                && all_are(&pending, TaskStatus::Pending);
+            if !agree && Instant::now() < give_up {
+                yield_now();
                 continue;
             }
             let stragglers = running.iter().map(|task| {
@@ -321,9 +383,17 @@ impl Core {
                 ids,
                 exceptions,
                 stragglers: stragglers.collect(),
-                pending,
+                pending: pending.iter().map(TaskRef::id).collect(),
             });
         }
-        unreachable!("the loop ends by itself")
     }
+}
+
+/// For how long a report looks for a moment at which its counts and its lists agree.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+fn all_are(tasks: &[TaskRef], status: TaskStatus) -> bool {
+    tasks
+        .iter()
+        .all(|task| task.state().load().status() == status)
 }

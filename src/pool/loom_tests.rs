@@ -93,6 +93,30 @@ fn two_workers_and_two_tasks() {
 }
 
 #[test]
+fn two_tasks_of_which_one_waits_for_the_other() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let core = core(2);
+        let workers = [spawn_worker(&core, 0), spawn_worker(&core, 1)];
+        let event = crate::StopEvent::new();
+        // The first blocks its worker until the second has run, so both have to be awake.
+        let first = core.submit((), {
+            let event = event.clone();
+            move |_| event.wait()
+        });
+        let second = core.submit((), move |_| event.set());
+        assert!(second.join().unwrap());
+        first.join().unwrap();
+        core.begin_and_bury(Shutdown::Drain, &cause());
+        for worker in workers {
+            worker.join().unwrap();
+        }
+        all_ended(&core);
+    });
+}
+
+#[test]
 fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
     for mode in [Shutdown::Drain, Shutdown::CancelPending, Shutdown::StopAll] {
         loom::model(move || {

@@ -25,11 +25,11 @@ pub use hooks::UnhandledPanic;
 pub use submit::{SubmitError, TaskBuilder};
 
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};
-use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::task::TaskHandle;
 use shared::Core;
 use std::fmt;
+use std::panic::Location;
 use std::time::{Duration, Instant};
 
 /// A fixed number of threads that run tasks which can be stopped, and that tells how each one ended.
@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 /// A pool is shared by reference or in an `Arc`. Its drop is a shutdown with [`Shutdown::StopAll`]
 /// (or [what was chosen](ThreadPoolBuilder::on_drop)) that joins the threads, so that their
 /// thread-local values have been dropped too; on one of the pool's own threads, where that would
-/// never end, it joins nobody.
+/// never end, it joins nobody. The cause of what it stops names the line where the pool was made.
 ///
 /// ```
 /// use stoppable::{Outcome, Shutdown, ThreadPool};
@@ -65,8 +65,8 @@ use std::time::{Duration, Instant};
 pub struct ThreadPool {
     core: Core,
     on_drop: Shutdown,
-    /// Listens for the event that the pool is to stop with.
-    parent: Option<Registration>,
+    /// Where the pool was made: the only line of the user's that its drop can name.
+    made_at: &'static Location<'static>,
 }
 
 impl ThreadPool {
@@ -76,6 +76,7 @@ impl ThreadPool {
     ///
     /// Where [`ThreadPoolBuilder::build`] gives an error: for zero threads, for too many, and when
     /// the operating system refuses one.
+    #[track_caller]
     pub fn new(threads: usize) -> Self {
         match Self::builder().threads(threads).build() {
             Ok(pool) => pool,
@@ -253,14 +254,14 @@ impl ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        drop(self.parent.take());
-        let cause = StopCause::now(StopReason::Shutdown);
+        let cause = StopCause::at(StopReason::Shutdown, self.made_at);
         self.core.begin_and_bury(self.on_drop, &cause);
         if self.core.is_inside() {
             self.core.detach_threads();
         } else {
             self.core.join_threads();
         }
+        self.core.shared.owner_gone();
     }
 }
 
@@ -269,7 +270,7 @@ impl fmt::Debug for ThreadPool {
         let ThreadPool {
             core,
             on_drop,
-            parent: _,
+            made_at: _,
         } = self;
         f.debug_struct("ThreadPool")
             .field("name", &core.shared.name)

@@ -5,8 +5,8 @@
 //! Submitters push into a crossbeam [`Injector`]; workers take from it, one task at a time, so that
 //! tasks are claimed in the order in which each thread submitted them. The injector cannot remove a
 //! task from its middle: one that is cancelled, or run early by a worker that joins it, stays as a
-//! *husk*, a cell with nothing in it. Husks are counted, and when there are more of them than live
-//! tasks somebody *sweeps*: it freezes the queue, moves the live tasks in order to `front`, and drops
+//! *husk*, a cell with nothing in it. Husks are counted, in the ledger's book, and when three
+//! quarters of the queue are husks somebody *sweeps*: it freezes the queue, moves the live tasks in order to `front`, and drops
 //! the husks. Workers take from `front` before they take from the injector. So order is kept, a
 //! cancel costs amortised O(1), and memory is bounded by a multiple of what is pending.
 //!
@@ -27,11 +27,9 @@
 //! injector's end, behind everything that the freezer moves. A worker never waits for `front` while
 //! its lane is busy (it tries, and steps back), so the two cannot wait for each other.
 
-use crate::report::TaskId;
 use crate::report::ledger::{Lane, Ledger};
 use crate::sync::{
-    AtomicBool, AtomicUsize, CachePadded, Injector, Mutex, MutexGuard, Ordering, Steal,
-    store_then_look,
+    AtomicBool, AtomicUsize, Injector, Mutex, MutexGuard, Ordering, Steal, store_then_look,
 };
 use crate::task::cell::TaskRef;
 use crate::task::life::{self, Claimed};
@@ -46,9 +44,6 @@ pub(crate) struct Queue {
     /// The length of `front`, to be looked at without the lock.
     front_len: AtomicUsize,
     frozen: AtomicBool,
-    /// How many husks are in the queue; wraps below zero for a moment when a husk is taken out
-    /// before it has been counted.
-    husks: CachePadded<AtomicUsize>,
 }
 
 enum Taken {
@@ -65,7 +60,6 @@ impl Queue {
             front: Mutex::new(VecDeque::new()),
             front_len: AtomicUsize::new(0),
             frozen: AtomicBool::new(false),
-            husks: CachePadded::new(AtomicUsize::new(0)),
         }
     }
 
@@ -74,27 +68,35 @@ impl Queue {
         self.injector.push(task);
     }
 
+    /// Whether there is nothing to take. A frozen queue counts as not empty.
     pub(crate) fn is_empty(&self) -> bool {
-        // Acquire: partner is the Release with which `front_len` is set.
-        self.front_len.load(Ordering::Acquire) == 0 && self.injector.is_empty()
+        // In this order. A task moves from the injector to the front while the queue is frozen; so if
+        // it is not in the injector any more, either the queue is seen frozen, or the Acquire of
+        // `frozen` (partner: the Release of the thaw) makes its place in the front visible.
+        self.injector.is_empty()
+            && !self.frozen.load(Ordering::Acquire)
+            && self.front_len.load(Ordering::Acquire) == 0
     }
 
     /// Takes tasks out, in order, until one can be claimed. `None`: the queue is empty.
     #[inline]
-    pub(crate) fn claim_next(&self, lane: &Lane) -> Option<Claimed> {
+    pub(crate) fn claim_next(&self, lane: &Lane, ledger: &Ledger) -> Option<Claimed> {
         loop {
             self.enter(lane);
-            let claimed = match self.take() {
+            let taken = match self.take() {
+                Taken::Task(task) => Some(life::claim(task)),
+                Taken::Busy => None,
                 Taken::Empty => {
                     lane.leave(false);
                     return None;
                 }
-                Taken::Busy => None,
-                Taken::Task(task) => life::claim(task).map_err(|husk| self.drop_husk(husk)).ok(),
             };
-            lane.leave(claimed.is_some());
-            if claimed.is_some() {
-                return claimed;
+            lane.leave(matches!(taken, Some(Ok(_))));
+            match taken {
+                Some(Ok(claimed)) => return Some(claimed),
+                // Only now, since no lock is taken while the lane is busy.
+                Some(Err(husk)) => drop_husk(husk, ledger),
+                None => {}
             }
         }
     }
@@ -111,8 +113,9 @@ impl Queue {
     #[inline]
     fn enter(&self, lane: &Lane) {
         lane.enter();
-        // Relaxed: ordered by the fence in `Lane::enter`; see the table above.
-        while self.frozen.load(Ordering::Relaxed) {
+        // Ordered after the lane by the fence in `Lane::enter`; see the table above. Acquire: partner
+        // is the Release of the thaw; what was moved to the front is found there.
+        while self.frozen.load(Ordering::Acquire) {
             lane.leave(false);
             // The freezer holds this lock for as long as the queue is frozen.
             drop(self.front.lock());
@@ -147,23 +150,13 @@ impl Queue {
         self.front_len.store(front.len(), Ordering::Release);
     }
 
-    #[cold]
-    fn drop_husk(&self, husk: TaskRef) {
-        // Relaxed: a count that only guides the sweeps.
-        self.husks.fetch_sub(1, Ordering::Relaxed);
-        drop(husk);
-    }
-
-    /// Counts a task that stays in the queue as a husk, and sweeps when there are too many.
-    pub(crate) fn note_husk(&self, ledger: &Ledger) {
-        // Relaxed: as above.
-        let husks = self.husks.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        // More than half of the values would be a count below zero.
-        if husks >= FEW_HUSKS && husks <= isize::MAX as usize && husks % 64 == 0 {
+    /// There are so many husks now. Sweeps if that is too many.
+    pub(crate) fn note_husks(&self, husks: usize, ledger: &Ledger) {
+        if husks >= FEW_HUSKS && husks % 64 == 0 {
             // Relaxed: a guess is enough.
             let len = self.front_len.load(Ordering::Relaxed) + self.injector.len();
-            if husks > len / 2 {
-                self.freeze(ledger).sweep();
+            if husks > len / 4 * 3 {
+                self.freeze(ledger).sweep(ledger);
             }
         }
     }
@@ -175,6 +168,12 @@ impl Queue {
         ledger.wait_lanes();
         Frozen { queue: self, front }
     }
+}
+
+#[cold]
+fn drop_husk(husk: TaskRef, ledger: &Ledger) {
+    ledger.book().uncount_husk();
+    drop(husk);
 }
 
 /// The queue, while no worker is at it.
@@ -199,44 +198,35 @@ impl Frozen<'_> {
     }
 
     /// Takes every task out, in order, husks too.
-    pub(crate) fn take_all(mut self) -> Vec<TaskRef> {
+    pub(crate) fn take_all(mut self, ledger: &Ledger) -> Vec<TaskRef> {
         self.gather();
+        ledger.book().forget_husks();
         let all = std::mem::take(&mut *self.front);
         self.queue.note_len(&self.front);
         all.into()
     }
 
     /// Drops the husks and leaves the pending tasks, in order.
-    fn sweep(mut self) {
+    fn sweep(mut self, ledger: &Ledger) {
         self.gather();
-        let before = self.front.len();
         // Dropping a husk runs no foreign code: its closure is gone, and it never had a value.
         self.front.retain(|task| !task.state().load().has_begun());
-        let swept = before - self.front.len();
         if self.front.capacity() > 4 * self.front.len() {
             self.front.shrink_to_fit();
         }
         self.queue.note_len(&self.front);
-        self.queue.note_taken(swept);
+        ledger.book().forget_husks();
     }
 
-    /// The ids of the tasks that are pending.
-    pub(crate) fn pending(mut self) -> Vec<TaskId> {
+    /// The tasks that are pending.
+    pub(crate) fn pending(mut self) -> Vec<TaskRef> {
         self.gather();
         self.queue.note_len(&self.front);
         let pending = self
             .front
             .iter()
             .filter(|task| !task.state().load().has_begun());
-        pending.map(TaskRef::id).collect()
-    }
-}
-
-impl Queue {
-    /// Uncounts husks that have been taken out.
-    pub(crate) fn note_taken(&self, husks: usize) {
-        // Relaxed: a count that only guides the sweeps.
-        self.husks.fetch_sub(husks, Ordering::Relaxed);
+        pending.cloned().collect()
     }
 }
 

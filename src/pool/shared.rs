@@ -18,7 +18,8 @@ use std::fmt;
 pub(crate) struct Shared {
     pub(super) name: Option<Arc<str>>,
     pub(super) stack_size: usize,
-    /// Given up with the last thread, so that what they captured does not live as long as a handle.
+    /// Given up with the pool and its last thread, so that what they captured does not live as long
+    /// as a handle.
     pub(super) hooks: Mutex<Option<Arc<Hooks>>>,
     pub(super) queue: Queue,
     pub(super) idle: Idle,
@@ -37,11 +38,11 @@ pub(crate) struct Shared {
 }
 
 impl Host for Shared {
-    fn left_queue(&self, home: &Home) {
+    fn left_queue(&self, home: &Home, husks: usize) {
         if let Some(capacity) = &self.capacity {
             capacity.release(1);
         }
-        self.queue.note_husk(&home.ledger);
+        self.queue.note_husks(husks, &home.ledger);
         if self.idle.is_closing() {
             self.check_finished(home);
         }
@@ -49,7 +50,7 @@ impl Host for Shared {
 
     fn stopped(&self, home: &Home, cause: &StopCause) {
         self.close(home, crate::report::Shutdown::StopAll, cause)
-            .bury();
+            .drop_closures();
     }
 
     fn unhandled_panic(&self, id: TaskId, name: Option<&str>, payload: &(dyn Any + Send)) {

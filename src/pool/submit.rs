@@ -190,9 +190,8 @@ impl Core {
     {
         let id = self.home.ledger.refuse();
         let (task, handle) = self.birth(id, false, extra, closure);
-        task.node()
-            .give_cause(&StopCause::now(StopReason::Shutdown));
-        Doomed::refused(task).drop_closure();
+        let cause = StopCause::now(StopReason::Shutdown);
+        Doomed::refused(task, &cause).drop_closure();
         handle
     }
 

@@ -104,7 +104,7 @@ impl Acting {
         let (idle, queue) = (&shared.idle, &shared.queue);
         let mut searching = false;
         loop {
-            if let Some(claimed) = queue.claim_next(self.lane()) {
+            if let Some(claimed) = queue.claim_next(self.lane(), &self.core.home.ledger) {
                 if searching {
                     idle.found(|| !queue.is_empty());
                 }
@@ -113,7 +113,10 @@ impl Acting {
             if idle.is_closing() {
                 shared.tend_graveyard();
                 shared.check_finished(&self.core.home);
-                if shared.may_end() {
+                if shared.may_end() && queue.is_empty() {
+                    if searching {
+                        idle.found(|| false);
+                    }
                     return None;
                 }
             }
@@ -121,9 +124,10 @@ impl Acting {
             if searching && self.search() {
                 continue;
             }
-            searching = idle.sleep(self.lane, searching, || {
+            idle.sleep(self.lane, searching, || {
                 !queue.is_empty() || shared.has_last_duties()
             });
+            searching = true;
         }
     }
 
@@ -153,7 +157,8 @@ impl Acting {
         };
         // It stays in the queue as a husk; its room, if that is counted, is given back with it.
         use crate::task::home::Host;
-        core.shared.left_queue(&core.home);
+        let husks = core.home.ledger.book().count_husk();
+        core.shared.left_queue(&core.home, husks);
         let post = self.post();
         let outer = post.slot.look();
         post.outer.lock().extend(outer.clone());

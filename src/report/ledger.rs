@@ -15,7 +15,8 @@
 //! 1. A task is counted as completed, cancelled or panicked before its end is published.
 //! 2. A task is marked as never started in the same hold of the book's lock as its transition.
 //! 3. A worker claims tasks only while its lane is *busy* (odd), and leaves it with the start
-//!    counted. Who reads a lane waits until it is even.
+//!    counted. Who reads a lane waits until it is even. That is why a worker waits for no lock while
+//!    its lane is busy: the one who reads it may hold the book's, or the queue's front.
 //!
 //! So a reader that comes after a handle has shown something finds it counted.
 
@@ -299,6 +300,8 @@ pub(crate) struct Book {
     refused: u64,
     refused_without_id: u64,
     late: u64,
+    /// How many tasks are in the queue and will not be taken from it to be run.
+    husks: usize,
     /// How many details of each kind are kept.
     most: usize,
     details: [Vec<Entry>; 3],
@@ -324,6 +327,7 @@ impl Book {
             refused: 0,
             refused_without_id: 0,
             late: 0,
+            husks: 0,
             most,
             details: Default::default(),
         }
@@ -342,6 +346,23 @@ impl Book {
     pub(crate) fn panicked(&mut self, id: TaskId, entry: impl FnOnce() -> Entry) {
         self.panicked += 1;
         self.keep(2, Mark::Panicked, id, entry);
+    }
+
+    /// A task that is in the queue will not be taken from it to be run. Says how many there are.
+    pub(crate) fn count_husk(&mut self) -> usize {
+        self.husks += 1;
+        self.husks
+    }
+
+    /// A husk has been taken out of the queue.
+    pub(crate) fn uncount_husk(&mut self) {
+        // One that was run early may be taken out before it is counted.
+        self.husks = self.husks.saturating_sub(1);
+    }
+
+    /// All husks have been taken out of the queue. What the lines above got wrong is right again.
+    pub(crate) fn forget_husks(&mut self) {
+        self.husks = 0;
     }
 
     /// A task completed although it had been asked to stop.

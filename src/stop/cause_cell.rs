@@ -1,14 +1,9 @@
-//! Room for one cause, set once: three words inside a node, so that to stop something allocates
+//! Room for one cause, written once: three words inside a node, so that to stop something allocates
 //! nothing.
 //!
-//! | `reason` | meaning | next, by whom |
-//! |---|---|---|
-//! | null | no cause | `WRITING`, by the one who wins the exchange |
-//! | `WRITING` | the winner writes the other two fields, a few instructions | the reason, by the winner |
-//! | a reason | the cause is whole, and stays | |
-//!
-//! Who comes second waits for those few instructions, so that whoever has given a cause, or tried to,
-//! finds one.
+//! Who may write is decided elsewhere, by the bit `CAUSED` of the node's word: the thread that sets it
+//! writes the cause, in the few instructions that follow. Who finds the bit set and no cause yet waits
+//! for these few instructions, in which the writer takes no lock: so one may wait under any.
 #![allow(
     unsafe_code,
     reason = "two plain fields are published by the atomic one beside them"
@@ -23,11 +18,11 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// Invariant 1: `reason` is null, `WRITING`, a pointer into `PLAIN`, or came from `Arc::into_raw`
-/// and owns one count.
+/// Invariant 1: `reason` is null, a pointer into `PLAIN`, or came from `Arc::into_raw` and owns one
+/// count.
 ///
-/// Invariant 2: `at` and `location` are written by the one who changed `reason` from null to
-/// `WRITING`, before it stores the reason, and by nobody else.
+/// Invariant 2: `at` and `location` are written by the one caller of `write`, before it stores the
+/// reason, and by nobody else.
 pub(crate) struct CauseCell {
     reason: AtomicPtr<StopReason>,
     /// Nanoseconds since `epoch`.
@@ -50,11 +45,6 @@ static PLAIN: [StopReason; 5] = [
     StopReason::SiblingFailed,
     StopReason::Dropped,
 ];
-
-/// An address that no reason has.
-fn writing() -> *mut StopReason {
-    ptr::without_provenance_mut(1)
-}
 
 fn is_plain(reason: *const StopReason) -> bool {
     PLAIN.as_ptr_range().contains(&reason)
@@ -82,20 +72,12 @@ impl CauseCell {
         }
     }
 
-    /// Fills the cell. False: there was a cause already. Either way there is one when this returns.
-    pub(crate) fn give(&self, cause: &StopCause) -> bool {
-        // Acquire on failure: partner is the Release store below, by the winner. Relaxed on success:
-        // nothing was published before.
-        let won = self.reason.compare_exchange(
-            ptr::null_mut(),
-            writing(),
-            Ordering::Relaxed,
-            Ordering::Acquire,
-        );
-        if won.is_err() {
-            self.wait();
-            return false;
-        }
+    /// Fills the cell.
+    ///
+    /// # Safety
+    ///
+    /// This is called once in the life of the cell.
+    pub(super) unsafe fn write(&self, cause: &StopCause) {
         let at = nanoseconds(cause.at);
         // SAFETY: by invariant 2 only we write, and nobody reads before the store below.
         self.at.with_mut(|it| unsafe { *it = at });
@@ -108,12 +90,10 @@ impl CauseCell {
         };
         // Release: partner is the Acquire in `get`; the cause is whole.
         self.reason.store(reason, Ordering::Release);
-        true
     }
 
-    /// The cause, which is about to be given: by a thread that is a few instructions away from it.
-    #[cold]
-    pub(crate) fn wait(&self) -> StopCause {
+    /// The cause, which is there, or about to be written by a thread that is a few instructions away.
+    pub(super) fn wait(&self) -> StopCause {
         let mut tries = 0_u32;
         loop {
             if let Some(cause) = self.get() {
@@ -128,11 +108,11 @@ impl CauseCell {
         }
     }
 
-    /// The cause, if it has been given.
-    pub(crate) fn get(&self) -> Option<StopCause> {
-        // Acquire: partner is the Release store in `give`.
+    /// The cause, if it has been written.
+    pub(super) fn get(&self) -> Option<StopCause> {
+        // Acquire: partner is the Release store in `write`.
         let reason = self.reason.load(Ordering::Acquire);
-        if reason.is_null() || reason == writing() {
+        if reason.is_null() {
             return None;
         }
         // SAFETY: by invariant 1 it points into `PLAIN` or to an `Arc`'s value of which the cell owns
@@ -152,11 +132,11 @@ impl CauseCell {
 
 impl Drop for CauseCell {
     fn drop(&mut self) {
-        // Relaxed: `&mut self` says that whoever gave it happened before.
+        // Relaxed: `&mut self` says that whoever wrote it happened before.
         let reason = self.reason.load(Ordering::Relaxed);
         if !reason.is_null() && !is_plain(reason) {
-            // SAFETY: by invariant 1 it came from `Arc::into_raw` (nobody is writing, since we have
-            // the cell to ourselves), and its count is given up here and nowhere else.
+            // SAFETY: by invariant 1 it came from `Arc::into_raw`, and its count is given up here and
+            // nowhere else.
             drop(unsafe { Arc::from_raw(reason) });
         }
     }

@@ -92,9 +92,10 @@ impl StopEvent {
 
     /// Sets the event; true for the one call that did, false if it was set already.
     ///
-    /// When it returns, the event is set, has its cause, and everyone who waited has been woken.
-    /// An event that reads as set because an ancestor is set counts as set already. Blocks for
-    /// nothing but the drop of what a pending task captured, when the event is such a task's.
+    /// When it returns, winner or not, the event is set and has its cause; when it returns true,
+    /// everyone who waited has been woken. An event that reads as set because an ancestor is set
+    /// counts as set already. It waits for nothing, but drops what pending tasks had captured, if the
+    /// event is such a task's, or that of a pool or one above it.
     ///
     /// The reason is [`StopReason::Requested`], or [`StopReason::Shutdown`] for the event of a pool.
     #[track_caller]

@@ -14,6 +14,9 @@ use std::fmt;
 /// One who hears. `notify` runs under no lock of ours and must not unwind.
 pub(crate) trait Listen: Send + Sync {
     fn notify(&self);
+
+    /// What is left to do, and may take long, once everyone has been notified.
+    fn afterwards(&self) {}
 }
 
 /// What a listener wants to hear of.
@@ -88,8 +91,11 @@ impl Listeners {
                     .collect()
             }
         };
-        for (_, listener) in heard {
+        for (_, listener) in &heard {
             listener.notify();
+        }
+        for (_, listener) in heard {
+            listener.afterwards();
         }
     }
 }

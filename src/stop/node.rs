@@ -11,15 +11,16 @@
 //! |---|---|---|
 //! | 0 | `SET`: the node's own flag | [`Node::raise`], and a task's cancel |
 //! | 1 | `LISTENED`: somebody may be on the list for `Topic::Stop` | [`Node::listen`] |
+//! | 2 | `CAUSED`: the cause has been written, or is by who set this | with `SET`, and [`Node::cause`] |
 //! | 8–31 | a task's lifecycle | `task/state.rs` alone |
 //!
 //! # Invariants
 //!
 //! 1. Nodes form a forest: `parent` is given at birth and never changes, so there is no cycle.
 //! 2. A node *reads set* when its own `SET` or that of any ancestor is set. `SET` is never cleared.
-//! 3. A node whose `SET` is set has its cause, or will have after a few instructions of the thread
-//!    that set it; [`Node::cause`] waits for them. `cause` may be filled without `SET`, but then
-//!    `SET` follows, or an ancestor's `SET` was seen, and the cause is that ancestor's.
+//! 3. `CAUSED` is set with or before `SET`, and never cleared. The thread whose read-modify-write set
+//!    it writes the cause at once: its own, if it set `SET` too, else that of an ancestor which it
+//!    has seen set. Who finds `CAUSED` without a cause waits for these few instructions.
 //! 4. A parent knows nothing of its children: making and dropping a child touches only the
 //!    parent's count, and a dropped child leaves nothing behind.
 //! 5. A listener on a node's list was put there before `LISTENED` was set by its own thread.
@@ -44,13 +45,16 @@ pub(crate) const SET: u32 = 1;
 /// Somebody may be listening for the stop.
 pub(crate) const LISTENED: u32 = 1 << 1;
 
+/// The cause has been written, or is about to be.
+pub(crate) const CAUSED: u32 = 1 << 2;
+
 /// How a node of some kind is freed, and what else setting it does.
 pub(crate) struct Kind {
     /// Frees the allocation that the node is in, and gives back the parent that it held.
     ///
     /// # Safety
     ///
-    /// The pointer is that of a node of this kind whose count has reached zero.
+    /// The pointer is that of a node of this kind, and the caller owned its last count.
     pub(crate) free: unsafe fn(NonNull<Node>) -> Option<NodeRef>,
     /// Sets the node. True for the one call that did.
     pub(crate) raise: fn(&NodeRef, &StopCause) -> bool,
@@ -134,30 +138,27 @@ impl Node {
         if self.reads_set() {
             return false;
         }
-        let won = self.give_cause(cause);
-        self.flag(won);
+        // Release: partner is the Acquire in `confirm`, so that all that the setter did before is
+        // visible. Acquire: partner is the Release half of the RMW in `listen`, so that the list that
+        // it made is visible.
+        let before = self.word.fetch_or(SET | CAUSED, Ordering::AcqRel);
+        let won = before & (SET | CAUSED) == 0;
+        if won {
+            // SAFETY: the line above set `CAUSED`, which is set once.
+            unsafe { self.write_cause(cause) };
+            self.tell_stop(before);
+        }
         won
     }
 
-    /// The first half of [`raise`](Self::raise): fills in the cause. True if it was the first. A task
-    /// that is cancelled while it is pending does so after `SET`, which it sets in one step with its
-    /// lifecycle.
-    pub(crate) fn give_cause(&self, cause: &StopCause) -> bool {
-        self.cause.give(cause)
-    }
-
-    /// The second half: sets the flag, and tells the listeners if `won`, that is if the cause is
-    /// the caller's.
-    fn flag(&self, won: bool) {
-        // Release: partner is the Acquire in `confirm`, so that the cause and all that the setter
-        // did before are visible. Acquire: partner is the Release half of the RMW in `listen`, so
-        // that the list that it made is visible. A loser sets the bit too, so that the event is set
-        // when its call returns; telling the listeners remains the winner's duty, which sees
-        // `LISTENED` in its own RMW, whichever of the two came first.
-        let before = self.word.fetch_or(SET, Ordering::AcqRel);
-        if won {
-            self.tell_stop(before);
-        }
+    /// Writes the cause.
+    ///
+    /// # Safety
+    ///
+    /// The caller has set `CAUSED`, or has made the node with it, and calls this once.
+    pub(crate) unsafe fn write_cause(&self, cause: &StopCause) {
+        // SAFETY: the bit is set once, and so this is called once.
+        unsafe { self.cause.write(cause) };
     }
 
     /// Tells those who listen for the stop, if the word as it was before `SET` says that there may
@@ -211,14 +212,21 @@ impl Node {
         if !self.reads_set() {
             return None;
         }
-        if let Some(cause) = self.cause.get().or_else(|| self.own_cause()) {
-            return Some(cause);
+        // Acquire: as in `confirm`.
+        if self.word.load(Ordering::Acquire) & CAUSED == 0 {
+            // Set by an ancestor. Its cause becomes ours for good, so that a later look cannot find
+            // another one lower down. (None if the node was set itself since we looked.)
+            let cause = self.ancestors().find_map(Node::own_cause);
+            if let Some(cause) = cause {
+                // Relaxed: the cause is published by its own store, and the bit orders nothing.
+                let before = self.word.fetch_or(CAUSED, Ordering::Relaxed);
+                if before & CAUSED == 0 {
+                    // SAFETY: the line above set `CAUSED`.
+                    unsafe { self.write_cause(&cause) };
+                }
+            }
         }
-        // Set by an ancestor. Its cause becomes ours for good, so that a later look cannot find
-        // another one lower down.
-        let cause = self.ancestors().find_map(Node::own_cause)?;
-        self.cause.give(&cause);
-        self.cause.get()
+        Some(self.cause.wait())
     }
 
     /// The cause of a node whose own flag is set.
@@ -310,8 +318,9 @@ impl NodeRef {
         self.0
     }
 
-    /// Whether this is the only reference. It then stays so for as long as it is not cloned: new
-    /// references are made from old ones. Cheaper than an atomic subtraction.
+    /// Whether this is the only reference. It then stays so for as long as it is neither cloned nor
+    /// shown in a slot (`task/slot.rs`), since new references are made from old ones, or from what is
+    /// shown. Cheaper than an atomic subtraction.
     #[inline]
     pub(crate) fn is_only(&self) -> bool {
         // Acquire: partner is the Release of the subtraction that gave up the last but one reference,
@@ -364,12 +373,12 @@ impl Drop for NodeRef {
     }
 }
 
-/// Frees a node whose count has reached zero, and then each ancestor whose last count that was: in
+/// Frees a node of which the caller owned the last count, and then each ancestor whose last count that was: in
 /// a loop, so that a chain of any length is freed in a constant amount of stack.
 #[cold]
 fn free_chain(mut node: NonNull<Node>) {
     loop {
-        // SAFETY: the count of `node` has reached zero, so this thread alone still points to it.
+        // SAFETY: this thread owned the last count of `node`, and so alone still points to it.
         let kind = unsafe { node.as_ref() }.kind;
         // SAFETY: `kind` is the node's own, and nobody else points to the node.
         let parent = unsafe { (kind.free)(node) };

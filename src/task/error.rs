@@ -37,8 +37,9 @@ pub enum TaskErrorKind {
     NeverStarted,
     /// The task panicked.
     Panicked,
-    /// The task waits for the one that joined it, so the join would never have ended. The task
-    /// itself goes on.
+    /// The task waits for the one that joined it, so the join would never have ended; or it is to be
+    /// run by the one that joins it, and there is neither stack nor a thread left to run it on. The
+    /// task itself goes on.
     WouldDeadlock,
 }
 
@@ -149,13 +150,16 @@ impl fmt::Display for TaskError {
             Kind::NeverStarted(cause) => write!(f, " never started: {cause}"),
             Kind::Panicked(_, Some(message)) => write!(f, " panicked: {message}"),
             Kind::Panicked(_, None) => f.write_str(" panicked"),
+            Kind::WouldDeadlock(circle) if circle.is_empty() => {
+                f.write_str(" was not joined: there is no stack left to run it on")
+            }
             Kind::WouldDeadlock(circle) => {
                 f.write_str(" was not joined: it waits for the task that joins it")?;
                 for (n, id) in circle.iter().enumerate() {
                     f.write_str(if n == 0 { " (" } else { " → " })?;
                     write!(f, "{id}")?;
                 }
-                f.write_str(if circle.is_empty() { "" } else { ")" })
+                f.write_str(")")
             }
         }
     }

@@ -144,6 +144,10 @@ impl<T> TaskHandle<T> {
 
     /// Blocks until the task has begun or ended.
     ///
+    /// On a worker of the task's own pool this runs a pending task to its end: there may be no other
+    /// thread to start it. So do not wait there for the start of a task that you mean to stop or to
+    /// feed afterwards.
+    ///
     /// # Panics
     ///
     /// If that could never be, because the task waits for the caller.

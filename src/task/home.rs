@@ -17,8 +17,8 @@ use std::ptr::{self, NonNull};
 
 /// Who runs the tasks of a home.
 pub(crate) trait Host: Send + Sync {
-    /// A task that is in the queue will never be taken from it to be run.
-    fn left_queue(&self, home: &Home);
+    /// A task that is in the queue will never be taken from it to be run. It is one of so many.
+    fn left_queue(&self, home: &Home, husks: usize);
 
     /// The home's event was set.
     fn stopped(&self, home: &Home, cause: &StopCause);

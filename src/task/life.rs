@@ -149,8 +149,22 @@ pub(super) fn raise(node: &NodeRef, cause: &StopCause) -> bool {
 pub(crate) fn cancel(task: &TaskRef, cause: &StopCause) -> CancelOutcome {
     match doom(task, cause) {
         Ok(_) => CancelOutcome::NeverStarted,
-        Err(TaskStatus::Running) => {
-            task.node().raise(cause);
+        Err(TaskStatus::Running) => ask(task, cause),
+        Err(done) => CancelOutcome::AlreadyDone(done),
+    }
+}
+
+/// Asks a task that has begun. It answers `Requested` only if the task's event was set while it ran,
+/// and then the task will be counted as asked.
+fn ask(task: &TaskRef, cause: &StopCause) -> CancelOutcome {
+    // In this order: if it runs after it has been seen set, it was set while it ran.
+    if task.node().reads_set() && task.state().load().status() == TaskStatus::Running {
+        return CancelOutcome::Requested;
+    }
+    match task.state().ask() {
+        Ok(before) => {
+            write_cause(task, before, cause);
+            task.node().tell_stop(before.bits());
             CancelOutcome::Requested
         }
         Err(done) => CancelOutcome::AlreadyDone(done),
@@ -165,22 +179,42 @@ fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
         return Err(word.status());
     }
     let home = task.home();
-    let (doomed, won) = {
+    let (before, husks) = {
         let mut book = home.ledger.book();
-        match task.state().cancel() {
-            Cancel::NeverStarted(before) => {
-                let won = task.node().give_cause(cause);
-                book.never_started(task.id(), || entry(task));
-                let task = task.clone();
-                (Doomed { task, before }, won)
-            }
+        let before = match task.state().cancel() {
+            Cancel::NeverStarted(before) => before,
             Cancel::Running => return Err(TaskStatus::Running),
             Cancel::Done(status) => return Err(status),
-        }
+        };
+        write_cause(task, before, cause);
+        book.never_started(task.id(), || entry(task));
+        (before, book.count_husk())
     };
-    doomed.bury();
-    home.host.left_queue(home);
-    Ok(won)
+    tell(task, before);
+    // Its room is given back before its captures are dropped, which may want some.
+    home.host.left_queue(home, husks);
+    // SAFETY: this is the one use of the right that came with the transition to `NeverStarted`.
+    unsafe { task.drop_closure() };
+    Ok(!before.has_cause())
+}
+
+/// Writes the cause of a task that has just been cancelled, unless it has one.
+fn write_cause(task: &TaskRef, before: Word, cause: &StopCause) {
+    if !before.has_cause() {
+        // SAFETY: the transition that replaced `before` set `CAUSED`, and its one caller is here.
+        unsafe { task.node().write_cause(cause) };
+    }
+}
+
+/// Wakes everyone who waits for a task that will never start, or for its event.
+fn tell(task: &TaskRef, before: Word) {
+    if is_listened(before) {
+        Telling(task.clone()).tell();
+    }
+}
+
+fn is_listened(before: Word) -> bool {
+    before.is_waited() || before.bits() & LISTENED != 0
 }
 
 /// Dooms those of the tasks of one home that are still pending, all in one hold of the book's lock.
@@ -189,7 +223,7 @@ pub(crate) fn doom_all(home: &Home, tasks: Vec<TaskRef>, cause: &StopCause) -> V
     let mut doomed = Vec::with_capacity(tasks.len());
     for task in tasks {
         if let Cancel::NeverStarted(before) = task.state().cancel() {
-            task.node().give_cause(cause);
+            write_cause(&task, before, cause);
             book.never_started(task.id(), || entry(&task));
             doomed.push(Doomed { task, before });
         }
@@ -205,23 +239,22 @@ pub(crate) struct Doomed {
 }
 
 impl Doomed {
-    /// A task that was refused, with the word it was born with.
-    pub(crate) fn refused(task: TaskRef) -> Doomed {
+    /// A task that was born refused.
+    pub(crate) fn refused(task: TaskRef, cause: &StopCause) -> Doomed {
         let before = task.state().load();
+        // SAFETY: the task was born with `CAUSED`, and its maker calls this once.
+        unsafe { task.node().write_cause(cause) };
         Doomed { task, before }
     }
 
     /// The duty to tell alone, if there is somebody to tell.
     pub(crate) fn listened(&self) -> Option<Telling> {
-        let listened = self.before.is_waited() || self.before.bits() & LISTENED != 0;
-        listened.then(|| Telling(self.task.clone()))
+        is_listened(self.before).then(|| Telling(self.task.clone()))
     }
 
     /// Wakes everyone who waits for the task or its event.
     pub(crate) fn tell(&self) {
-        if let Some(telling) = self.listened() {
-            telling.tell();
-        }
+        tell(&self.task, self.before);
     }
 
     /// Drops the closure and all that it captured.
@@ -229,12 +262,6 @@ impl Doomed {
         // SAFETY: this is the one use of the right that came with the transition to `NeverStarted`
         // (or with the birth in that state), which `self` was.
         unsafe { self.task.drop_closure() };
-    }
-
-    /// Tells, then drops: those who wait do not wait for the drops.
-    pub(crate) fn bury(self) {
-        self.tell();
-        self.drop_closure();
     }
 }
 

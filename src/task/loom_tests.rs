@@ -16,7 +16,7 @@ use std::sync::Arc;
 struct NoHost;
 
 impl Host for NoHost {
-    fn left_queue(&self, _home: &Home) {}
+    fn left_queue(&self, _home: &Home, _husks: usize) {}
     fn stopped(&self, _home: &Home, _cause: &StopCause) {}
     fn unhandled_panic(&self, _id: TaskId, _name: Option<&str>, _payload: &(dyn Any + Send)) {}
 }

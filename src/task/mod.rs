@@ -16,7 +16,8 @@
 //! The queue, until the task is taken from it (a task that was cancelled stays there as a husk, its
 //! closure gone, until it is taken or swept); the worker that runs it; the handle and its clones that
 //! cancel; stop events and children made from them; and whoever waits. A task holds one reference to
-//! its parent, the pool's home or a node under it, and so keeps the ledger alive, not the pool.
+//! its parent, the pool's home or a node under it, and so keeps the ledger and the (empty) queue alive,
+//! but no thread.
 //!
 //! A task names no pool. It knows its home, which has the ledger that counts it and a host to call;
 //! and, when a worker waits for it, a [`Worker`](context::Worker) that can run it.

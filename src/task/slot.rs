@@ -3,6 +3,9 @@
 //! The slot borrows the worker's own reference: showing a task costs a store and hiding it one
 //! exchange, and no count is touched unless somebody looks. A looker locks the slot for the few
 //! instructions in which it makes its own reference; the worker cannot hide the task meanwhile.
+//!
+//! So a task may get another reference from a pointer that owns none, as long as it is shown. That is
+//! why a worker hides a task before it asks whether its own reference is the only one.
 #![allow(
     unsafe_code,
     reason = "a reference is lent to another thread for a moment"
@@ -78,7 +81,9 @@ impl Slot {
         loop {
             // Relaxed: the exchange settles it.
             let shown = self.0.load(Ordering::Relaxed);
-            let node = NonNull::new(shown)?;
+            if shown.is_null() {
+                return None;
+            }
             if shown == locked() {
                 tries.again();
                 continue;
@@ -87,17 +92,19 @@ impl Slot {
             let locking =
                 self.0
                     .compare_exchange(shown, locked(), Ordering::Acquire, Ordering::Relaxed);
-            if locking.is_err() {
+            // What was exchanged, and not what was loaded, is used: another task may have been shown
+            // at the same address meanwhile.
+            let Some(node) = locking.ok().and_then(NonNull::new) else {
                 tries.again();
                 continue;
-            }
+            };
             // SAFETY: the worker borrows this task until it has taken the pointer out of the slot,
             // which it cannot while the slot is locked, so the task is alive. The reference is not
             // dropped, so the worker's count stays the worker's.
             let lent = ManuallyDrop::new(unsafe { TaskRef::lent(node) });
             let task = TaskRef::clone(&lent);
             // Release: the clone happens before the worker goes on to give up its own reference.
-            self.0.store(shown, Ordering::Release);
+            self.0.store(node.as_ptr(), Ordering::Release);
             return Some(task);
         }
     }

@@ -5,6 +5,7 @@
 //! | Pending | a worker claims it | Running | [`State::claim`] |
 //! | Pending | it is cancelled, by whatever | `NeverStarted`, with `SET` | [`State::cancel`] |
 //! | Running | its closure ends | Completed, Cancelled or Panicked | [`State::finish`] |
+//! | Running | it is asked to stop | Running, with `SET` | [`State::ask`] |
 //! | Running | it sees its stop | Running, with `SEEN` | [`State::note_seen`] |
 //! | any | its handle is dropped | the same, without `HANDLE` | [`State::drop_handle`] |
 //!
@@ -16,7 +17,7 @@
 //! word that `finish` replaced, else the claimer.
 
 use crate::report::TaskStatus;
-use crate::stop::node::SET;
+use crate::stop::node::{CAUSED, SET};
 use crate::sync::{AtomicU32, Ordering};
 
 const PHASE_SHIFT: u32 = 8;
@@ -94,6 +95,10 @@ impl Word {
         self.0 & SEEN != 0
     }
 
+    pub(crate) fn has_cause(self) -> bool {
+        self.0 & CAUSED != 0
+    }
+
     pub(crate) fn is_waited(self) -> bool {
         self.0 & WAITED != 0
     }
@@ -146,7 +151,7 @@ impl<'a> State<'a> {
 
     /// The word of a task that was refused.
     pub(crate) fn refused() -> u32 {
-        NEVER_STARTED | SET | HANDLE
+        NEVER_STARTED | SET | CAUSED | HANDLE
     }
 
     #[inline]
@@ -191,16 +196,16 @@ impl<'a> State<'a> {
         Claim::Claimed(Word(word))
     }
 
-    /// Pending → `NeverStarted`. The cause has been given before.
+    /// Pending → `NeverStarted`. Unless the word as it was has `CAUSED`, the caller writes the cause.
     pub(crate) fn cancel(self) -> Cancel {
         // Acquire: in the case of an end, as in `load`.
         let mut word = self.0.load(Ordering::Acquire);
         while word & PHASE == PENDING {
-            // Release: who sees the end, or `SET`, sees the cause. Acquire: the closure, which is
-            // now ours to drop, is whole.
+            // Release: who sees `SET` sees what came before. Acquire: the closure, which is now ours
+            // to drop, is whole.
             match self.0.compare_exchange_weak(
                 word,
-                word | NEVER_STARTED | SET,
+                word | NEVER_STARTED | SET | CAUSED,
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
@@ -213,6 +218,26 @@ impl<'a> State<'a> {
         } else {
             Cancel::Done(Word(word).status())
         }
+    }
+
+    /// Sets the stop bit of a task that runs. Unless the word as it was has `CAUSED`, the caller writes
+    /// the cause. Or the status that the task has instead.
+    pub(crate) fn ask(self) -> Result<Word, TaskStatus> {
+        // Acquire: in the case of an end, as in `load`.
+        let mut word = self.0.load(Ordering::Acquire);
+        while word & PHASE == RUNNING {
+            // As in `Node::raise`.
+            match self.0.compare_exchange_weak(
+                word,
+                word | SET | CAUSED,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(Word(word)),
+                Err(other) => word = other,
+            }
+        }
+        Err(Word(word).status())
     }
 
     /// Running → an end. One read-modify-write. The word as it was, `HANDLE` above all.

@@ -1,0 +1,13 @@
+//! `fan_out` under criterion: the question is told in the module of that name.
+
+mod common;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use stoppable_benches::fan_out;
+
+fn bench(criterion: &mut Criterion) {
+    common::bench(criterion, "fan_out", fan_out::contenders());
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);

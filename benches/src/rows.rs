@@ -1,0 +1,182 @@
+//! The rows that are times, with their marks; for the table and for `solo`.
+
+use crate::kit::{Class, Contender};
+use crate::{
+    cancel_each, fan_out, fire_and_forget, idle, poll, round_trip, shutdown_pending, stop_latency,
+    submit_collect,
+};
+use std::fmt;
+
+/// One row.
+#[derive(Debug)]
+pub struct Row {
+    /// What it is called on the command line.
+    pub key: &'static str,
+    /// What it is called in the table.
+    pub title: &'static str,
+    /// What is counted.
+    pub unit: Unit,
+    /// All who do the work.
+    pub contenders: fn() -> Vec<Contender>,
+    /// What we want to reach.
+    pub marks: &'static [Mark],
+}
+
+/// What a row's number of tasks is, and what its figures are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// `n` tasks; nanoseconds for each.
+    Tasks,
+    /// A twentieth of `n`; nanoseconds for each.
+    Trips,
+    /// Twenty times `n`; nanoseconds for each.
+    Polls,
+    /// A thousandth of `n`, with a sleep in each; nanoseconds for each.
+    Naps,
+    /// One second; nanoseconds of it.
+    Second,
+}
+
+impl Unit {
+    /// How many there are in a run of `n` tasks.
+    pub fn times(self, n: usize) -> usize {
+        match self {
+            Unit::Tasks => n,
+            Unit::Trips => (n / 20).max(1),
+            Unit::Polls => n * 20,
+            Unit::Naps => (n / 1_000).max(1),
+            Unit::Second => 1,
+        }
+    }
+}
+
+/// What our figure is held against.
+#[derive(Clone, Copy, Debug)]
+pub enum Against {
+    /// The best peer whose tasks can be cancelled.
+    BestCancellable,
+    /// The best peer whose tasks cannot be cancelled.
+    BestPlain,
+    /// The best of all peers.
+    BestPeer,
+    /// The contender of that name.
+    Named(&'static str),
+    /// So many nanoseconds.
+    Nanoseconds,
+}
+
+impl Against {
+    /// Whether the figure of a contender may be the one.
+    pub fn admits(self, contender: &Contender) -> bool {
+        match self {
+            Against::BestCancellable => contender.class == Class::Cancellable,
+            Against::BestPlain => contender.class == Class::Plain,
+            Against::BestPeer => matches!(contender.class, Class::Cancellable | Class::Plain),
+            Against::Named(name) => contender.name == name,
+            Against::Nanoseconds => false,
+        }
+    }
+}
+
+/// We want to be at most `factor` times what is named.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// How much of it.
+    pub factor: f64,
+    /// What.
+    pub against: Against,
+}
+
+const fn mark(factor: f64, against: Against) -> Mark {
+    Mark { factor, against }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Mark { factor, against } = self;
+        match against {
+            Against::BestCancellable => write!(f, "≤ {factor} × best cancellable"),
+            Against::BestPlain => write!(f, "≤ {factor} × best plain"),
+            Against::BestPeer => write!(f, "≤ {factor} × best"),
+            Against::Named(name) => write!(f, "≤ {factor} × {name}"),
+            Against::Nanoseconds => write!(f, "≤ {} ms", factor / 1e6),
+        }
+    }
+}
+
+/// All of them.
+pub const ROWS: &[Row] = &[
+    Row {
+        key: "submit_collect",
+        title: "submit + collect",
+        unit: Unit::Tasks,
+        contenders: submit_collect::contenders,
+        marks: &[
+            mark(0.5, Against::BestCancellable),
+            mark(1.0, Against::BestPlain),
+        ],
+    },
+    Row {
+        key: "fire_and_forget",
+        title: "fire and forget",
+        unit: Unit::Tasks,
+        contenders: fire_and_forget::contenders,
+        marks: &[mark(0.8, Against::BestPeer)],
+    },
+    Row {
+        key: "round_trip",
+        title: "round trip",
+        unit: Unit::Trips,
+        contenders: round_trip::contenders,
+        marks: &[mark(0.7, Against::BestPeer)],
+    },
+    Row {
+        key: "fan_out",
+        title: "fan-out inside",
+        unit: Unit::Tasks,
+        contenders: fan_out::contenders,
+        marks: &[mark(0.8, Against::BestPeer)],
+    },
+    Row {
+        key: "poll",
+        title: "poll",
+        unit: Unit::Polls,
+        contenders: poll::contenders,
+        marks: &[mark(2.0, Against::Named("one relaxed load"))],
+    },
+    Row {
+        key: "cancel_each",
+        title: "cancel each",
+        unit: Unit::Tasks,
+        contenders: cancel_each::contenders,
+        marks: &[mark(0.4, Against::BestPeer)],
+    },
+    Row {
+        key: "shutdown_pending",
+        title: "shutdown, cancel pending",
+        unit: Unit::Tasks,
+        contenders: shutdown_pending::contenders,
+        marks: &[mark(0.3, Against::BestPeer)],
+    },
+    Row {
+        key: "stop_polling",
+        title: "stop latency, polling task",
+        unit: Unit::Trips,
+        contenders: stop_latency::polling,
+        marks: &[mark(1.5, Against::Named("spinning on an AtomicBool"))],
+    },
+    Row {
+        key: "stop_waiting",
+        title: "stop latency, waiting task",
+        unit: Unit::Naps,
+        contenders: stop_latency::waiting,
+        marks: &[mark(1.1, Against::Named("std Condvar"))],
+    },
+    Row {
+        key: "idle",
+        title: "idle, processor time a second",
+        unit: Unit::Second,
+        contenders: idle::contenders,
+        marks: &[mark(2e6, Against::Nanoseconds)],
+    },
+];

@@ -4,6 +4,7 @@
 //! crossbeam's injector.
 
 use super::ThreadPool;
+use super::idle::Idle;
 use super::shared::Core;
 use super::worker;
 use crate::report::{Shutdown, TaskStatus};
@@ -92,28 +93,54 @@ fn two_workers_and_two_tasks() {
     });
 }
 
+/// The sleep protocol alone: a number of tokens for the queue, workers that take one token each, and
+/// hold it until all are taken. So as many workers have to be awake as there are tokens.
 #[test]
-fn two_tasks_of_which_one_waits_for_the_other() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(|| {
-        let core = core(2);
-        let workers = [spawn_worker(&core, 0), spawn_worker(&core, 1)];
-        let event = crate::StopEvent::new();
-        // The first blocks its worker until the second has run, so both have to be awake.
-        let first = core.submit((), {
-            let event = event.clone();
-            move |_| event.wait()
-        });
-        let second = core.submit((), move |_| event.set());
-        assert!(second.join().unwrap());
-        first.join().unwrap();
-        core.begin_and_bury(Shutdown::Drain, &cause());
+fn as_many_workers_are_awake_as_there_is_work() {
+    loom::model(|| {
+        let idle = Arc::new(Idle::new(2));
+        let tokens = Arc::new(AtomicUsize::new(0));
+        let all_taken = crate::StopEvent::new();
+        let workers: Vec<_> = (0..2)
+            .map(|lane| {
+                let (idle, tokens) = (Arc::clone(&idle), Arc::clone(&tokens));
+                let all_taken = all_taken.clone();
+                thread::spawn(move || take_one(&idle, &tokens, lane, &all_taken))
+            })
+            .collect();
+        for _ in 0..2 {
+            tokens.fetch_add(1, Ordering::Release);
+            idle.notify();
+        }
         for worker in workers {
             worker.join().unwrap();
         }
-        all_ended(&core);
     });
+}
+
+fn take_one(idle: &Idle, tokens: &AtomicUsize, lane: usize, all_taken: &crate::StopEvent) {
+    const LAST: usize = 16;
+    let is_left = |tokens: usize| tokens % LAST > 0;
+    let more = || is_left(tokens.load(Ordering::Acquire));
+    let mut searching = false;
+    loop {
+        // A token less, and one worker more that has taken one.
+        let taken = tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, |tokens| {
+            is_left(tokens).then(|| tokens - 1 + LAST)
+        });
+        if let Ok(before) = taken {
+            if searching {
+                idle.found(more);
+            }
+            if before / LAST == 1 {
+                all_taken.set();
+            }
+            return all_taken.wait();
+        }
+        searching = searching || idle.start_searching();
+        idle.sleep(lane, searching, more);
+        searching = true;
+    }
 }
 
 #[test]

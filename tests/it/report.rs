@@ -268,9 +268,7 @@ fn whoever_is_running_is_named() {
                 let gate = Arc::clone(&gate);
                 move |_| gate.pass()
             });
-            while !handle.is_running() {
-                std::hint::spin_loop();
-            }
+            until(|| handle.is_running());
             let report = pool.shutdown_timeout(Shutdown::CancelPending, Duration::ZERO);
             let named = report.stragglers().len() as u64;
             let status = report.status_of(handle.id());
@@ -420,9 +418,9 @@ fn poll_a_little(stop: &stoppable::StopEvent) {
 fn stats_are_never_behind_a_handle() {
     finishes(|| {
         const ROUNDS: u64 = if cfg!(debug_assertions) {
-            10_000
+            2_000
         } else {
-            200_000
+            50_000
         };
         let pool = ThreadPool::new(2);
         let (started, ended) = (AtomicU64::new(0), AtomicU64::new(0));
@@ -445,18 +443,14 @@ fn stats_are_never_behind_a_handle() {
                             continue;
                         }
                         if dice.one_in(2) {
-                            while handle.is_pending() {
-                                std::hint::spin_loop();
-                            }
+                            until(|| !handle.is_pending());
                         } else {
                             handle.wait_started();
                         }
                         let shown = started.fetch_add(1, SeqCst) + 1;
                         let stats = pool.stats();
                         assert!(begun(stats) >= shown, "{shown} were shown: {stats:?}");
-                        while !handle.is_done() {
-                            std::hint::spin_loop();
-                        }
+                        until(|| handle.is_done());
                         let shown = ended.fetch_add(1, SeqCst) + 1;
                         let stats = pool.stats();
                         assert!(stats.done() >= shown, "{shown} were shown: {stats:?}");
@@ -472,17 +466,17 @@ fn stats_are_never_behind_a_handle() {
 #[test]
 fn each_kind_is_counted_before_it_is_shown() {
     let pool = ThreadPool::new(2);
-    for n in 1..=2_000 {
+    for n in 1..=1_000 {
         let panicked = pool.submit(|_| quiet_panic("shown"));
-        while !panicked.is_done() {}
+        until(|| panicked.is_done());
         assert_eq!(pool.stats().panicked, n);
         let cancelled = pool.submit(poll);
         cancelled.wait_started();
         cancelled.cancel();
-        while !cancelled.is_done() {}
+        until(|| cancelled.is_done());
         assert_eq!(pool.stats().cancelled, n);
         let completed = pool.submit(|_| ());
-        while !completed.is_done() {}
+        until(|| completed.is_done());
         assert_eq!(pool.stats().completed, n);
     }
 }

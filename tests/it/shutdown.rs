@@ -9,7 +9,8 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 use stoppable::{
-    Outcome, Shutdown, ShutdownReport, StopReason, Submitter, TaskHandle, TaskStatus, ThreadPool,
+    Outcome, Shutdown, ShutdownReport, StopEvent, StopReason, Submitter, TaskHandle, TaskStatus,
+    ThreadPool,
 };
 
 const MODES: [Shutdown; 3] = [Shutdown::Drain, Shutdown::CancelPending, Shutdown::StopAll];
@@ -321,6 +322,23 @@ fn setting_the_pool_event_stops_all() {
         let report = pool.shutdown(Shutdown::Drain);
         assert_eq!(report.mode(), Some(Shutdown::StopAll));
         assert_eq!((report.cancelled(), report.never_started()), (1, 1));
+    });
+}
+
+/// What is pending when the pool's event is set never starts, even if what was running ends at once.
+#[test]
+fn once_the_pool_event_is_set_nothing_starts() {
+    finishes(|| {
+        for _ in 0..ROUNDS {
+            let pool = ThreadPool::new(1);
+            let running = pool.submit(StopEvent::wait);
+            running.wait_started();
+            let pending: Vec<_> = (0..10).map(|_| pool.submit(|_| ())).collect();
+            pool.stop_event().set();
+            for handle in pending {
+                assert_never_started(handle);
+            }
+        }
     });
 }
 

@@ -326,7 +326,6 @@ fn a_hook_hears_of_panics_that_nobody_joins() {
 
 /// The pool's end does not make the loss of a panic silent.
 #[test]
-#[ignore = "known bug: the hook goes with the last thread, and then nobody hears of the panic"]
 fn a_hook_hears_of_a_handle_that_is_dropped_after_the_end() {
     let (pool, told) = hearing_pool();
     let handle = pool.submit(|_| quiet_panic("dropped after the end"));

@@ -384,7 +384,6 @@ fn a_pool_is_shared_by_reference() {
 /// Two tasks come in while the last worker that looks for one is about to sleep. It takes the
 /// first; somebody has to be woken for the second, which the first one waits for.
 #[test]
-#[ignore = "known bug: a searcher that finds a task in its last look before sleeping wakes nobody"]
 fn two_tasks_that_race_a_worker_going_to_sleep_both_start() {
     finishes(|| {
         let rounds: usize = if cfg!(debug_assertions) {

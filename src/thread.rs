@@ -384,7 +384,9 @@ struct Alone;
 impl Host for Alone {
     fn left_queue(&self, _home: &Home, _husks: usize) {}
 
-    fn stopped(&self, _home: &Home, _cause: &StopCause) {}
+    fn stop(&self, _home: &Home, _cause: &StopCause, raise: &mut dyn FnMut()) {
+        raise();
+    }
 
     fn unhandled_panic(&self, _id: TaskId, _name: Option<&str>, _payload: &(dyn Any + Send)) {}
 }

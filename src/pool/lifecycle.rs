@@ -297,8 +297,7 @@ impl Core {
         let Core { home, shared } = self;
         let fallen = shared.close(home, mode, cause);
         if mode == Shutdown::StopAll {
-            // Its own call back to `close` finds nothing left to do.
-            home.node().raise_as_kind(cause);
+            home.node().raise(cause);
         }
         fallen
     }
@@ -313,7 +312,7 @@ impl Core {
         let Core { home, shared } = self;
         shared.close_and_leave(home, mode, cause);
         if mode == Shutdown::StopAll {
-            home.node().raise_as_kind(cause);
+            home.node().raise(cause);
         }
     }
 

@@ -6,7 +6,7 @@ use super::idle::Idle;
 use super::lifecycle::Life;
 use super::queue::Queue;
 use super::worker::Post;
-use crate::report::TaskId;
+use crate::report::{Shutdown, TaskId};
 use crate::stop::StopCause;
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
 use crate::task::cell::TaskRef;
@@ -48,9 +48,11 @@ impl Host for Shared {
         }
     }
 
-    fn stopped(&self, home: &Home, cause: &StopCause) {
-        self.close(home, crate::report::Shutdown::StopAll, cause)
-            .drop_closures();
+    fn stop(&self, home: &Home, cause: &StopCause, raise: &mut dyn FnMut()) {
+        // First what is pending, or a task that ends at once would let a worker take from it.
+        let fallen = self.close(home, Shutdown::StopAll, cause);
+        raise();
+        fallen.drop_closures();
     }
 
     fn unhandled_panic(&self, id: TaskId, name: Option<&str>, payload: &(dyn Any + Send)) {

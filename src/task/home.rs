@@ -20,8 +20,8 @@ pub(crate) trait Host: Send + Sync {
     /// A task that is in the queue will never be taken from it to be run. It is one of so many.
     fn left_queue(&self, home: &Home, husks: usize);
 
-    /// The home's event was set.
-    fn stopped(&self, home: &Home, cause: &StopCause);
+    /// The home's event is about to be set, which `raise` does.
+    fn stop(&self, home: &Home, cause: &StopCause, raise: &mut dyn FnMut());
 
     /// A task panicked, and nobody will ever join it. Called outside of all locks and tasks; may
     /// panic.
@@ -43,9 +43,11 @@ static HOME: Kind = Kind {
 };
 
 fn raise_home(node: &NodeRef, cause: &StopCause) -> bool {
-    let won = node.raise(cause);
-    if let (true, Some(home)) = (won, home_behind(node)) {
-        home.host.stopped(home, cause);
+    let mut won = false;
+    let mut raise = || won = node.raise(cause);
+    match home_behind(node) {
+        Some(home) if !node.reads_set() => home.host.stop(home, cause, &mut raise),
+        _ => raise(),
     }
     won
 }

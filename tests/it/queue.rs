@@ -119,6 +119,13 @@ fn sweeps_keep_the_order_and_lose_nothing() {
         for handle in doomed.iter().rev() {
             assert_eq!(handle.cancel(), CancelOutcome::NeverStarted);
         }
+        // These come in behind what the last sweep has left.
+        for n in 0..20 {
+            let number = 1_000_000 + round * 20 + n;
+            let log = log.clone();
+            drop(pool.submit(move |_| log.add(number)));
+            expected.push(number);
+        }
         drop(open);
         // The next round begins behind what is left of this one.
         if round % 2 == 0 {

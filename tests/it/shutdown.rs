@@ -327,7 +327,6 @@ fn setting_the_pool_event_stops_all() {
 
 /// What is pending when the pool's event is set never starts, even if what was running ends at once.
 #[test]
-#[ignore = "known bug: the event is set before the queue is taken, and a worker takes from it"]
 fn once_the_pool_event_is_set_nothing_starts() {
     finishes(|| {
         for _ in 0..ROUNDS {

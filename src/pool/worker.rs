@@ -20,7 +20,7 @@
 
 use super::shared::Core;
 use crate::report::ledger::Lane;
-use crate::sync::{Arc, Mutex, spin_loop, thread_locals, yield_now};
+use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
 use crate::task::context::{self, Circle, Worker, contained};
 use crate::task::home::Home;
@@ -31,9 +31,9 @@ use std::rc::Rc;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-/// How often a searcher looks at the queue before it sleeps, in a row and then with a yield between.
+/// How often a searcher looks at the queue before it sleeps: some microseconds. It does not yield
+/// between: a searcher that is off its core still counts as one, and keeps others asleep.
 const LOOKS: u32 = if cfg!(loom) { 0 } else { 200 };
-const YIELDS: u32 = if cfg!(loom) { 0 } else { 4 };
 
 thread_locals! {
     /// Where this worker thread's stack begins.
@@ -139,12 +139,6 @@ impl Acting {
                 return true;
             }
             spin_loop();
-        }
-        for _ in 0..YIELDS {
-            yield_now();
-            if !queue.is_empty() {
-                return true;
-            }
         }
         false
     }

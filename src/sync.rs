@@ -189,6 +189,22 @@ mod model {
     }
 }
 
+/// Waits for a few instructions of another thread's, which may have been preempted in the middle.
+#[derive(Debug, Default)]
+pub(crate) struct Tries(u32);
+
+impl Tries {
+    /// To be called between one look and the next.
+    pub(crate) fn again(&mut self) {
+        self.0 += 1;
+        if self.0 % 64 == 0 || cfg!(loom) {
+            yield_now();
+        } else {
+            spin_loop();
+        }
+    }
+}
+
 /// Stores `value` and orders the store before every later load of this thread: one half of the
 /// store-then-look handshake (Dekker's) that this crate uses in three places. The other half does
 /// the same with the two locations exchanged; at least one of the two sees the other's store.

@@ -1,6 +1,6 @@
 //! The pool: a fixed number of worker threads that run tasks which can be stopped.
 //!
-//! - `builder`, `hooks`: how a pool is made.
+//! - `builder`, `build_error`, `hooks`: how a pool is made, and why not.
 //! - `submit`: how tasks come in.
 //! - `queue`, `capacity`: where they wait.
 //! - `idle`: how workers sleep and are woken.
@@ -8,6 +8,7 @@
 //! - `lifecycle`: how a pool ends, and what it reports.
 //! - `shared`: what all of these share.
 
+mod build_error;
 mod builder;
 mod capacity;
 mod hooks;
@@ -20,7 +21,8 @@ mod shared;
 mod submit;
 mod worker;
 
-pub use builder::{BuildError, ThreadPoolBuilder};
+pub use build_error::BuildError;
+pub use builder::ThreadPoolBuilder;
 pub use hooks::UnhandledPanic;
 pub use submit::{SubmitError, TaskBuilder};
 

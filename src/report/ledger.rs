@@ -25,8 +25,7 @@ use super::stats::Stats;
 use super::status::TaskId;
 use crate::stop::StopCause;
 use crate::sync::{
-    Arc, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, fence, spin_loop, store_then_look,
-    yield_now,
+    Arc, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, Tries, fence, store_then_look,
 };
 
 /// No more tasks from outside; running tasks may still submit.
@@ -250,7 +249,7 @@ impl Lane {
 
     /// How many tasks were started, once the lane is not busy.
     fn started(&self) -> u64 {
-        let mut tries = 0_u32;
+        let mut tries = Tries::default();
         loop {
             // Acquire: partner is the Release in `leave`.
             let claims = self.claims.load(Ordering::Acquire);
@@ -258,12 +257,7 @@ impl Lane {
                 return claims / 2;
             }
             // A few instructions long, unless that thread has just been preempted.
-            tries += 1;
-            if tries % 64 == 0 || cfg!(loom) {
-                yield_now();
-            } else {
-                spin_loop();
-            }
+            tries.again();
         }
     }
 

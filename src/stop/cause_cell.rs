@@ -10,7 +10,7 @@
 )]
 
 use super::cause::{StopCause, StopReason};
-use crate::sync::{Arc, AtomicPtr, Ordering, UnsafeCell, spin_loop, yield_now};
+use crate::sync::{Arc, AtomicPtr, Ordering, Tries, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -94,17 +94,12 @@ impl CauseCell {
 
     /// The cause, which is there, or about to be written by a thread that is a few instructions away.
     pub(super) fn wait(&self) -> StopCause {
-        let mut tries = 0_u32;
+        let mut tries = Tries::default();
         loop {
             if let Some(cause) = self.get() {
                 return cause;
             }
-            tries += 1;
-            if tries % 64 == 0 || cfg!(loom) {
-                yield_now();
-            } else {
-                spin_loop();
-            }
+            tries.again();
         }
     }
 

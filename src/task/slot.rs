@@ -13,7 +13,7 @@
 
 use super::cell::TaskRef;
 use crate::stop::node::Node;
-use crate::sync::{AtomicPtr, Ordering, spin_loop, yield_now};
+use crate::sync::{AtomicPtr, Ordering, Tries};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
@@ -41,7 +41,7 @@ impl Slot {
         // Relaxed: a task that is shown was put there by this worker. A looker's lock is not
         // what was shown: wait until it is gone.
         let mut before = self.0.load(Ordering::Relaxed);
-        let mut tries = Tries(0);
+        let mut tries = Tries::default();
         while before == locked() {
             tries.again();
             before = self.0.load(Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl Slot {
 
     /// Replaces what the worker has shown, once nobody looks at it.
     fn exchange(&self, shown: *mut Node, next: *mut Node) {
-        let mut tries = Tries(0);
+        let mut tries = Tries::default();
         // Acquire: partner is the Release with which a looker unlocks; its clone has been made.
         // Release: partner is the Acquire in `look`. Relaxed on failure: somebody is looking.
         while self
@@ -77,7 +77,7 @@ impl Slot {
 
     /// A reference of one's own to the task that is shown.
     pub(crate) fn look(&self) -> Option<TaskRef> {
-        let mut tries = Tries(0);
+        let mut tries = Tries::default();
         loop {
             // Relaxed: the exchange settles it.
             let shown = self.0.load(Ordering::Relaxed);
@@ -120,19 +120,5 @@ struct Hide<'a> {
 impl Drop for Hide<'_> {
     fn drop(&mut self) {
         self.slot.exchange(self.shown, self.before);
-    }
-}
-
-/// Waits for a few instructions of another thread's, which may have been preempted.
-struct Tries(u32);
-
-impl Tries {
-    fn again(&mut self) {
-        self.0 += 1;
-        if self.0 % 64 == 0 || cfg!(loom) {
-            yield_now();
-        } else {
-            spin_loop();
-        }
     }
 }

@@ -1132,7 +1132,8 @@ fn a_shutdown_waits_for_drops_on_the_workers() {
                 *done.lock().unwrap() = true;
             }
         });
-        drop(pool.submit(move |_| result));
+        // Without a handle, which would drop the result on this thread if it came second.
+        pool.execute(move |_| result).unwrap();
         assert_ne!(told.recv_timeout(LONG), Err(RecvTimeoutError::Timeout));
         thread::scope(|scope| {
             let closer = scope.spawn(|| {

@@ -498,7 +498,7 @@ fn a_circle_through_an_inner_task_would_deadlock() {
         let submitter = pool.submitter();
         let (tell_a, told_a) = mpsc::channel::<TaskHandle<u64>>();
         let (say, said) = mpsc::channel::<TaskError>();
-        let say_b = say.clone();
+        let (say_a, say_b) = (say.clone(), say.clone());
         let c = pool.submit(move |_| match told_a.recv().unwrap().join() {
             Ok(n) => n,
             Err(error) => {
@@ -515,7 +515,11 @@ fn a_circle_through_an_inner_task_would_deadlock() {
                     200
                 }
             });
-            b.join().unwrap()
+            // Whoever closes the circle is told, and that may be this one.
+            b.join().unwrap_or_else(|error| {
+                say_a.send(error).unwrap();
+                300
+            })
         });
         tell_a.send(a).unwrap();
         assert!(said.recv().unwrap().is_would_deadlock());

@@ -674,20 +674,25 @@ thread_local! {
 #[test]
 fn thread_locals_have_been_dropped_after_the_pool() {
     finishes(|| {
-        let endings: [fn(ThreadPool); 4] = [
-            |pool| drop(pool),
+        let endings: [fn(ThreadPool) -> Option<ThreadPool>; 4] = [
+            |pool| {
+                drop(pool);
+                None
+            },
             |pool| {
                 pool.begin_shutdown(Shutdown::Drain);
                 drop(pool);
+                None
             },
             |pool| {
                 pool.shutdown_timeout(Shutdown::Drain, Duration::ZERO);
                 drop(pool);
+                None
             },
             |pool| {
                 pool.shutdown(Shutdown::Drain);
                 // The drop has nothing left to wait for.
-                std::mem::forget(pool);
+                Some(pool)
             },
         ];
         for end in endings {
@@ -701,8 +706,9 @@ fn thread_locals_have_been_dropped_after_the_pool() {
                 .build()
                 .unwrap();
             assert_eq!(dropped.load(SeqCst), 0);
-            end(pool);
+            let pool = end(pool);
             assert_eq!(dropped.load(SeqCst), 3);
+            drop(pool);
         }
     });
 }

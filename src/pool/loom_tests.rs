@@ -216,6 +216,8 @@ fn a_frozen_queue_and_a_worker_do_not_both_have_a_task() {
         let handle = core.submit((), |_| 7);
         let worker = spawn_worker(&core, 0);
         let doomed = core.shared.cancel_pending(&core.home, &cause());
+        // Whatever was pending has ended; what a worker had taken before has begun.
+        assert_ne!(handle.status(), TaskStatus::Pending);
         let status = handle.outcome().status();
         let expected = [TaskStatus::Completed, TaskStatus::NeverStarted][doomed];
         assert_eq!(status, expected);

@@ -5,9 +5,9 @@
 //! Submitters push into a crossbeam [`Injector`]; workers take from it, one task at a time, so that
 //! tasks are claimed in the order in which each thread submitted them. The injector cannot remove a
 //! task from its middle: one that is cancelled, or run early by a worker that joins it, stays as a
-//! *husk*, a cell with nothing in it. Husks are counted, in the ledger's book, and when three
-//! quarters of the queue are husks somebody *sweeps*: it freezes the queue, moves the live tasks in order to `front`, and drops
-//! the husks. Workers take from `front` before they take from the injector. So order is kept, a
+//! *husk*, a cell with nothing in it. Husks are counted, in the ledger's book, and when more than three
+//! quarters of the queue are husks somebody *sweeps*: it freezes the queue, moves the live tasks in
+//! order to `front`, and drops the husks. Workers take from `front` before they take from the injector. So order is kept, a
 //! cancel costs amortised O(1), and memory is bounded by a multiple of what is pending.
 //!
 //! # Freezing

@@ -309,7 +309,7 @@ impl StoppableThreadBuilder {
         let home = HomeRef::new(None, Ledger::new(1, 0), Arc::new(Alone));
         let birth = Birth {
             parent: home.node().clone(),
-            id: home.ledger.admit(false).unwrap_or(TaskId::new(0)),
+            id: home.ledger.admit(false, 1).unwrap_or(TaskId::new(0)),
             word: first_word(true, true),
             count: 2,
             extra: Extra { name: self.name },

@@ -302,11 +302,12 @@ fn executed_tasks_leave_nothing_behind() {
     };
     burst(1_000);
     let (_, stayed) = growth(|| {
-        for _ in 0..rounds(20, 200) {
+        for _ in 0..rounds(100, 200) {
             burst(1_000);
         }
     });
-    assert!(stayed < 16 * 1024, "{stayed} bytes stayed");
+    // Less than two bytes a task: a pool keeps the memory of some hundred cells of each size.
+    assert!(stayed < 160 * 1024, "{stayed} bytes stayed");
     let before = pool.shutdown(Shutdown::Drain);
     assert_eq!(before.completed(), before.submitted());
 }

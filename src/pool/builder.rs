@@ -12,6 +12,7 @@ use super::worker::{self, Post, Ready};
 use crate::report::Shutdown;
 use crate::report::ledger::Ledger;
 use crate::stop::listeners::Listen;
+use crate::stop::node::NodeRef;
 use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
@@ -238,7 +239,7 @@ impl ThreadPoolBuilder {
             name: self.name,
             stack_size: self.stack_size,
             hooks: Mutex::new(Some(Arc::new(self.hooks))),
-            queue: Queue::new(),
+            queue: Queue::new(threads),
             idle: Idle::new(threads),
             capacity: self.queue_capacity.map(Capacity::new),
             posts: (0..threads).map(|_| Post::new()).collect(),
@@ -269,7 +270,7 @@ struct Under {
 impl Listen for Under {
     fn notify(&self) {
         // An event that was set has its cause.
-        if let Some(cause) = self.event.node().and_then(|node| node.cause()) {
+        if let Some(cause) = self.event.node().and_then(NodeRef::cause) {
             let fallen = self.core.begin(self.mode, &cause);
             self.fallen.lock().push(fallen);
         }
@@ -352,7 +353,7 @@ fn spawn(core: &Core, lane: usize, name: String, ready: mpsc::Sender<Ready>) -> 
             Ok(())
         }
         Err(error) => {
-            core.shared.thread_ended();
+            core.shared.thread_ended(&core.home);
             Err(error)
         }
     }

@@ -14,7 +14,15 @@ struct Inner {
     used: usize,
     /// Nobody waits any more: the pool is closing, and who asks goes on to be refused.
     closed: bool,
-    waiting: VecDeque<Arc<Parker>>,
+    /// Who waits, and for how many tasks.
+    waiting: VecDeque<(usize, Arc<Parker>)>,
+}
+
+impl Inner {
+    /// Whether there is room for so many more.
+    fn has_room(&self, count: usize, most: usize) -> bool {
+        self.used.saturating_add(count) <= most
+    }
 }
 
 impl Capacity {
@@ -29,34 +37,43 @@ impl Capacity {
         }
     }
 
-    /// Takes room for one task, if there is some and nobody waits for it.
-    pub(crate) fn try_acquire(&self) -> bool {
+    /// For how many tasks there is room at most.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
+    /// Takes room for so many tasks, if there is some and nobody waits for it.
+    pub(crate) fn try_acquire(&self, count: usize) -> bool {
         let mut inner = self.inner.lock();
-        let room = inner.closed || (inner.used < self.most && inner.waiting.is_empty());
-        inner.used += usize::from(room);
+        let turn = inner.waiting.is_empty() && inner.has_room(count, self.most);
+        let room = inner.closed || turn;
+        inner.used += if room { count } else { 0 };
         room
     }
 
-    /// Takes room for one task, and waits for it in turn.
-    pub(crate) fn acquire(&self) {
+    /// Takes room for so many tasks, at most for as many as there ever is room for, and waits for it
+    /// in turn.
+    pub(crate) fn acquire(&self, count: usize) {
+        debug_assert!(count <= self.most, "it would wait for ever");
         let parker = {
             let mut inner = self.inner.lock();
-            if inner.closed || (inner.used < self.most && inner.waiting.is_empty()) {
-                inner.used += 1;
+            let turn = inner.waiting.is_empty() && inner.has_room(count, self.most);
+            if inner.closed || turn {
+                inner.used += count;
                 return;
             }
             let parker = Arc::new(Parker::new());
-            inner.waiting.push_back(Arc::clone(&parker));
+            inner.waiting.push_back((count, Arc::clone(&parker)));
             parker
         };
         // Whoever wakes us has counted us.
         parker.park();
     }
 
-    /// Takes room for one task whether there is some or not: for tasks that submit to their own
+    /// Takes room for so many tasks whether there is some or not: for tasks that submit to their own
     /// pool, which must not wait for themselves.
-    pub(crate) fn acquire_over(&self) {
-        self.inner.lock().used += 1;
+    pub(crate) fn acquire_over(&self, count: usize) {
+        self.inner.lock().used += count;
     }
 
     /// Gives room back, to those who wait for it first.
@@ -65,15 +82,16 @@ impl Capacity {
         {
             let mut inner = self.inner.lock();
             inner.used -= count;
-            while inner.used < self.most {
-                let Some(first) = inner.waiting.pop_front() else {
+            while let Some((first, _)) = inner.waiting.front() {
+                let first = *first;
+                if !inner.has_room(first, self.most) {
                     break;
-                };
-                inner.used += 1;
-                woken.push(first);
+                }
+                inner.used += first;
+                woken.extend(inner.waiting.pop_front());
             }
         }
-        for parker in woken {
+        for (_, parker) in woken {
             parker.unpark();
         }
     }
@@ -84,10 +102,10 @@ impl Capacity {
             let mut inner = self.inner.lock();
             inner.closed = true;
             let woken = std::mem::take(&mut inner.waiting);
-            inner.used += woken.len();
+            inner.used += woken.iter().map(|(count, _)| count).sum::<usize>();
             woken
         };
-        for parker in woken {
+        for (_, parker) in woken {
             parker.unpark();
         }
     }

@@ -239,12 +239,15 @@ impl Shared {
         life.alive += 1;
     }
 
-    pub(super) fn thread_ended(&self) {
+    pub(super) fn thread_ended(&self, home: &Home) {
         let last = {
             let mut life = self.life.lock();
             life.serving -= 1;
             (life.serving == 0).then(|| life.leave(self))
         };
+        if last.is_some() {
+            home.depot.close();
+        }
         // Before the end of the thread is told, and so before a shutdown returns.
         contained(|| drop(last));
         self.life.lock().alive -= 1;

@@ -10,6 +10,9 @@
 //! order to `front`, and drops the husks. Workers take from `front` before they take from the injector. So order is kept, a
 //! cancel costs amortised O(1), and memory is bounded by a multiple of what is pending.
 //!
+//! A batch lies in the queue as slabs of some dozens of tasks, one entry each. What becomes of them
+//! at the head of the queue is in `runs.rs`; they come before the front, as they were there first.
+//!
 //! # Freezing
 //!
 //! Whoever wants the queue to itself (a sweep, a shutdown that takes everything) locks `front`, sets
@@ -27,12 +30,14 @@
 //! injector's end, behind everything that the freezer moves. A worker never waits for `front` while
 //! its lane is busy (it tries, and steps back), so the two cannot wait for each other.
 
+use super::runs::{Run, Runs};
 use crate::report::ledger::{Lane, Ledger};
 use crate::sync::{
     AtomicBool, AtomicUsize, Injector, Mutex, MutexGuard, Ordering, Steal, store_then_look,
 };
 use crate::task::cell::TaskRef;
 use crate::task::life::{self, Claimed};
+use crate::task::slab::SlabRef;
 use std::collections::VecDeque;
 
 /// Fewer husks than this are not worth a sweep.
@@ -44,18 +49,29 @@ pub(crate) struct Queue {
     /// The length of `front`, to be looked at without the lock.
     front_len: AtomicUsize,
     frozen: AtomicBool,
+    /// Batches that have come to the head of the queue.
+    runs: Runs,
+}
+
+/// What a worker has taken from the queue to run.
+#[must_use = "what is taken has to be run"]
+pub(crate) enum Work {
+    Task(Claimed),
+    Run(Run),
 }
 
 enum Taken {
     Task(TaskRef),
+    Run(Run),
     Empty,
     /// Somebody else has the front of the queue.
     Busy,
 }
 
 impl Queue {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(lanes: usize) -> Self {
         Queue {
+            runs: Runs::new(lanes),
             injector: Injector::new(),
             front: Mutex::new(VecDeque::new()),
             front_len: AtomicUsize::new(0),
@@ -76,29 +92,53 @@ impl Queue {
         self.injector.is_empty()
             && !self.frozen.load(Ordering::Acquire)
             && self.front_len.load(Ordering::Acquire) == 0
+            && self.runs.is_empty()
     }
 
-    /// Takes tasks out, in order, until one can be claimed. `None`: the queue is empty.
+    /// Takes tasks out, in order, until there is one that can be claimed, or a run of at most `most`
+    /// tasks of a batch. `None`: the queue is empty. Calls `opened` if sleepers have to be told of more.
     #[inline]
-    pub(crate) fn claim_next(&self, lane: &Lane, ledger: &Ledger) -> Option<Claimed> {
+    pub(crate) fn next(
+        &self,
+        lane: (usize, &Lane),
+        most: u32,
+        ledger: &Ledger,
+        opened: impl Fn(),
+    ) -> Option<Work> {
+        let (index, lane) = lane;
         loop {
             self.enter(lane);
-            let taken = match self.take() {
-                Taken::Task(task) => Some(life::claim(task)),
+            let mut has_opened = false;
+            let taken = match self.take(index, most, &mut has_opened) {
+                Taken::Task(task) => Some(life::claim(task).map(Work::Task)),
+                Taken::Run(run) => Some(Ok(Work::Run(run))),
                 Taken::Busy => None,
                 Taken::Empty => {
                     lane.leave(false);
                     return None;
                 }
             };
-            lane.leave(matches!(taken, Some(Ok(_))));
+            lane.leave(matches!(taken, Some(Ok(Work::Task(_)))));
+            if has_opened {
+                opened();
+            }
             match taken {
-                Some(Ok(claimed)) => return Some(claimed),
+                Some(Ok(work)) => return Some(work),
                 // Only now, since no lock is taken while the lane is busy.
                 Some(Err(husk)) => drop_husk(husk, ledger),
                 None => {}
             }
         }
+    }
+
+    /// Whether the worker of that lane should leave the rest of its run to others.
+    pub(crate) fn is_run_taken(&self, lane: usize) -> bool {
+        self.runs.is_taken(lane)
+    }
+
+    /// The worker of that lane has come to the end of its run.
+    pub(crate) fn end_run(&self, lane: usize) {
+        self.runs.hide(lane);
     }
 
     /// Claims this one task, wherever in the queue it is. `None`: it is not pending.
@@ -124,21 +164,48 @@ impl Queue {
     }
 
     #[inline]
-    fn take(&self) -> Taken {
+    fn take(&self, lane: usize, most: u32, has_opened: &mut bool) -> Taken {
+        loop {
+            if self.runs.has_open() {
+                if let Some(run) = self.runs.take(lane, most) {
+                    return Taken::Run(run);
+                }
+            }
+            let entry = match self.take_entry() {
+                Taken::Task(entry) => entry,
+                Taken::Empty if self.runs.take_back() => {
+                    *has_opened = true;
+                    continue;
+                }
+                other => return other,
+            };
+            match SlabRef::try_from(entry) {
+                Err(task) => return Taken::Task(task),
+                Ok(slab) => {
+                    self.runs.open(slab);
+                    *has_opened = true;
+                }
+            }
+        }
+    }
+
+    /// A task that lies alone, or a slab.
+    #[inline]
+    fn take_entry(&self) -> Taken {
         // Acquire: partner is the Release with which it is set.
         if self.front_len.load(Ordering::Acquire) > 0 {
             let Some(mut front) = self.front.try_lock() else {
                 return Taken::Busy;
             };
-            let task = front.pop_front();
+            let entry = front.pop_front();
             self.note_len(&front);
-            if let Some(task) = task {
-                return Taken::Task(task);
+            if let Some(entry) = entry {
+                return Taken::Task(entry);
             }
         }
         loop {
             match self.injector.steal() {
-                Steal::Success(task) => return Taken::Task(task),
+                Steal::Success(entry) => return Taken::Task(entry),
                 Steal::Empty => return Taken::Empty,
                 Steal::Retry => {}
             }
@@ -152,12 +219,8 @@ impl Queue {
 
     /// There are so many husks now. Sweeps if that is too many.
     pub(crate) fn note_husks(&self, husks: usize, ledger: &Ledger) {
-        if husks >= FEW_HUSKS && husks % 64 == 0 {
-            // Relaxed: a guess is enough.
-            let len = self.front_len.load(Ordering::Relaxed) + self.injector.len();
-            if husks > len / 4 * 3 {
-                self.freeze(ledger).sweep(ledger);
-            }
+        if husks >= FEW_HUSKS && husks % 64 == 0 && husks as u64 / 3 > ledger.stats().pending {
+            self.freeze(ledger).sweep(ledger);
         }
     }
 
@@ -172,7 +235,7 @@ impl Queue {
 
 #[cold]
 fn drop_husk(husk: TaskRef, ledger: &Ledger) {
-    ledger.book().uncount_husk();
+    ledger.book().uncount_husks(1);
     drop(husk);
 }
 
@@ -197,36 +260,52 @@ impl Frozen<'_> {
         }
     }
 
-    /// Takes every task out, in order, husks too.
+    /// Takes every task out, in order.
     pub(crate) fn take_all(mut self, ledger: &Ledger) -> Vec<TaskRef> {
         self.gather();
         ledger.book().forget_husks();
-        let all = std::mem::take(&mut *self.front);
+        let mut all = self.queue.runs.drain();
+        all.reserve(self.front.len());
+        for entry in self.front.drain(..) {
+            match SlabRef::try_from(entry) {
+                Ok(slab) => all.extend(slab.pending(0..slab.len())),
+                Err(task) => all.push(task),
+            }
+        }
+        self.front.shrink_to(FEW_HUSKS);
         self.queue.note_len(&self.front);
-        all.into()
+        all
     }
 
     /// Drops the husks and leaves the pending tasks, in order.
     fn sweep(mut self, ledger: &Ledger) {
         self.gather();
         // Dropping a husk runs no foreign code: its closure is gone, and it never had a value.
-        self.front.retain(|task| !task.state().load().has_begun());
+        self.front.retain(|entry| match SlabRef::behind(entry) {
+            Some(slab) => slab.has_pending(0..slab.len()),
+            None => !entry.state().load().has_begun(),
+        });
         if self.front.capacity() > 4 * self.front.len() {
             self.front.shrink_to_fit();
         }
+        self.queue.runs.sweep();
         self.queue.note_len(&self.front);
         ledger.book().forget_husks();
     }
 
-    /// The tasks that are pending.
+    /// The tasks that are pending, in order.
     pub(crate) fn pending(mut self) -> Vec<TaskRef> {
         self.gather();
         self.queue.note_len(&self.front);
-        let pending = self
-            .front
-            .iter()
-            .filter(|task| !task.state().load().has_begun());
-        pending.cloned().collect()
+        let mut pending = self.queue.runs.pending();
+        for entry in &*self.front {
+            match SlabRef::behind(entry) {
+                Some(slab) => pending.extend(slab.pending(0..slab.len())),
+                None if entry.state().load().has_begun() => {}
+                None => pending.push(entry.clone()),
+            }
+        }
+        pending
     }
 }
 

@@ -4,6 +4,7 @@
     reason = "tasks and handles are born here, with types that borrow nothing"
 )]
 
+use super::capacity::Capacity;
 use super::shared::Core;
 use crate::report::TaskId;
 use crate::stop::{StopCause, StopEvent, StopReason};
@@ -12,6 +13,7 @@ use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Extra, Room, TaskRef};
 use crate::task::context;
 use crate::task::life::{Doomed, first_word};
+use crate::task::slab::Draft;
 use crate::task::stash;
 use std::error::Error;
 use std::fmt;
@@ -64,6 +66,9 @@ impl<F> fmt::Debug for SubmitError<F> {
 
 impl<F> Error for SubmitError<F> {}
 
+/// A vector of handles is not made larger than this on an iterator's word.
+const HINT_MOST: usize = 1 << 20;
+
 enum Refusal {
     Full,
     ShutDown,
@@ -86,7 +91,7 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let (task, handle) = match self.admit(true) {
+        let (task, handle) = match self.admit(true, 1) {
             Ok(id) => self.birth(id, true, extra, closure),
             Err(_) => return self.refused(extra, closure),
         };
@@ -104,7 +109,7 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let id = match self.admit(false) {
+        let id = match self.admit(false, 1) {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
@@ -119,7 +124,7 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let id = match self.admit(true) {
+        let id = match self.admit(true, 1) {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
@@ -130,27 +135,84 @@ impl Core {
         Ok(id)
     }
 
-    /// Takes room in the queue and an id in the ledger.
+    /// Submits many tasks, as few slabs.
+    #[track_caller]
+    pub(super) fn submit_all<I, F, T>(&self, closures: I) -> Vec<TaskHandle<T>>
+    where
+        I: IntoIterator<Item = F>,
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let capacity = self.shared.capacity.as_ref();
+        let most = capacity.map_or(usize::MAX, Capacity::most);
+        let mut closures = closures.into_iter();
+        let mut handles = Vec::with_capacity(closures.size_hint().0.min(HINT_MOST));
+        let mut room = 8;
+        while let Some(first) = closures.next() {
+            room = (2 * room).max(closures.size_hint().0.saturating_add(1));
+            let mut draft = Draft::new(stash::take(&self.home), room.min(most));
+            draft.push(first);
+            while !draft.is_full() {
+                match closures.next() {
+                    Some(closure) => draft.push(closure),
+                    None => break,
+                }
+            }
+            self.submit_draft(draft, &mut handles);
+        }
+        handles
+    }
+
+    #[track_caller]
+    fn submit_draft<F, T>(&self, draft: Draft<F, T>, handles: &mut Vec<TaskHandle<T>>)
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let count = draft.len();
+        let admitted = self.admit(true, count);
+        let accepted = admitted.is_ok();
+        let first = admitted.unwrap_or_else(|_| self.home.ledger.refuse(count as u64));
+        // SAFETY: closures and values borrow nothing, since both are `'static`; the draft has a first
+        // closure.
+        let slab = unsafe { draft.finish(first, accepted) };
+        handles.extend((0..slab.len()).map(|index| {
+            // SAFETY: once for each task.
+            let task = unsafe { slab.handle(index) };
+            // SAFETY: each was made with a handle, for this `T`, and this is it.
+            unsafe { TaskHandle::new(task) }
+        }));
+        if accepted {
+            self.push(slab.into_entry());
+        } else {
+            let cause = StopCause::now(StopReason::Shutdown);
+            for index in 0..slab.len() {
+                Doomed::refused(slab.lend(index).clone(), &cause).drop_closure();
+            }
+        }
+    }
+
+    /// Takes room in the queue for so many tasks, and ids in the ledger; says the first.
     #[inline]
-    fn admit(&self, wait: bool) -> Result<TaskId, Refusal> {
+    fn admit(&self, wait: bool, count: usize) -> Result<TaskId, Refusal> {
         let Core { home, shared } = self;
         if let Some(capacity) = &shared.capacity {
             if !wait {
-                if !capacity.try_acquire() {
+                if !capacity.try_acquire(count) {
                     return Err(Refusal::Full);
                 }
             } else if self.is_inside() {
-                capacity.acquire_over();
+                capacity.acquire_over(count);
             } else {
-                capacity.acquire();
+                capacity.acquire(count);
             }
         }
-        if let Some(id) = home.ledger.admit(false) {
+        if let Some(id) = home.ledger.admit(false, count as u64) {
             return Ok(id);
         }
-        self.admit_inside().ok_or_else(|| {
+        self.admit_inside(count as u64).ok_or_else(|| {
             if let Some(capacity) = &shared.capacity {
-                capacity.release(1);
+                capacity.release(count);
             }
             Refusal::ShutDown
         })
@@ -158,9 +220,9 @@ impl Core {
 
     /// The door is not open: running tasks may still submit while the pool drains.
     #[cold]
-    fn admit_inside(&self) -> Option<TaskId> {
+    fn admit_inside(&self, count: u64) -> Option<TaskId> {
         if self.is_inside() {
-            self.home.ledger.admit(true)
+            self.home.ledger.admit(true, count)
         } else {
             None
         }
@@ -188,7 +250,7 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let id = self.home.ledger.refuse();
+        let id = self.home.ledger.refuse(1);
         let (task, handle) = self.birth(id, false, extra, closure);
         let cause = StopCause::now(StopReason::Shutdown);
         Doomed::refused(task, &cause).drop_closure();

@@ -18,18 +18,21 @@
 //! the same hold of the lock, so of several that close a circle at the same moment one is last and
 //! finds it.
 
+use super::queue::Work;
+use super::runs::Run;
 use super::shared::Core;
 use crate::report::ledger::Lane;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
 use crate::task::context::{self, Circle, Worker, contained};
 use crate::task::home::Home;
-use crate::task::life::Claimed;
+use crate::task::life::{self, Claimed};
 use crate::task::slot::Slot;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// How often a searcher looks at the queue before it sleeps: some microseconds. It does not yield
 /// between: a searcher that is off its core still counts as one, and keeps others asleep.
@@ -69,13 +72,48 @@ impl Post {
     }
 }
 
+/// How many tasks of a batch a worker takes at once: one at first, and more while they are short, so
+/// that what taking them costs is shared by many; never so many that others wait for long tasks.
+#[derive(Clone, Copy, Debug)]
+struct Pace(u32);
+
+impl Pace {
+    const MOST: u32 = 64;
+    /// A run that took less than this may be twice as long next time.
+    const SHORT: Duration = Duration::from_micros(4);
+
+    fn most(self) -> u32 {
+        self.0
+    }
+
+    /// The pace after a run that took so long.
+    fn after(self, took: Duration) -> Pace {
+        if took < Pace::SHORT {
+            Pace((self.0 * 2).min(Pace::MOST))
+        } else if took < 4 * Pace::SHORT {
+            self
+        } else {
+            Pace(1)
+        }
+    }
+}
+
 /// A thread that acts for one of the pool's workers.
 struct Acting {
     core: Core,
     lane: usize,
+    pace: Cell<Pace>,
 }
 
 impl Acting {
+    fn new(core: Core, lane: usize) -> Acting {
+        Acting {
+            core,
+            lane,
+            pace: Cell::new(Pace(1)),
+        }
+    }
+
     fn lane(&self) -> &Lane {
         self.core.home.ledger.lane(self.lane)
     }
@@ -86,29 +124,81 @@ impl Acting {
 
     /// Claims and runs tasks until the pool is finished.
     fn work(&self) {
-        while let Some(claimed) = self.next() {
-            self.run(claimed);
+        while let Some(work) = self.next() {
+            match work {
+                Work::Task(claimed) => self.run(claimed),
+                Work::Run(run) => self.walk(&run),
+            }
+        }
+    }
+
+    /// Claims and runs the tasks of a run, one after the other.
+    fn walk(&self, run: &Run) {
+        let Core { home, shared } = &self.core;
+        let queue = &shared.queue;
+        let began = Instant::now();
+        let mut husks = 0;
+        let slot = &self.post().slot;
+        let mut walk = || {
+            for index in run.range.clone() {
+                if queue.is_run_taken(self.lane) {
+                    break;
+                }
+                self.lane().begin();
+                let claimed = life::claim_lent(run.slab.lend(index));
+                self.lane().leave(claimed.is_ok());
+                if index + 1 == run.range.end {
+                    // Nobody need look for more in it while the last one runs.
+                    queue.end_run(self.lane);
+                }
+                match claimed {
+                    Ok(claimed) => {
+                        slot.turn_to(index);
+                        self.make_room();
+                        claimed.run_shown(self.lane());
+                    }
+                    Err(task) => husks += usize::from(task.is_husk()),
+                }
+            }
+        };
+        slot.turn_to(run.range.start);
+        slot.showing_slab(&run.slab, &mut walk);
+        if husks > 0 {
+            home.ledger.book().uncount_husks(husks);
+        }
+        self.pace.set(self.pace.get().after(began.elapsed()));
+    }
+
+    /// A task has left the queue.
+    fn make_room(&self) {
+        if let Some(capacity) = &self.core.shared.capacity {
+            capacity.release(1);
         }
     }
 
     fn run(&self, claimed: Claimed) {
-        if let Some(capacity) = &self.core.shared.capacity {
-            capacity.release(1);
-        }
+        self.make_room();
         claimed.run(self.lane(), &self.post().slot);
     }
 
     /// The next task, for as long as it takes. `None`: the worker may end.
-    fn next(&self) -> Option<Claimed> {
+    fn next(&self) -> Option<Work> {
         let shared = &self.core.shared;
+        let ledger = &self.core.home.ledger;
+        let lane = (self.lane, self.lane());
         let (idle, queue) = (&shared.idle, &shared.queue);
         let mut searching = false;
         loop {
-            if let Some(claimed) = queue.claim_next(self.lane(), &self.core.home.ledger) {
+            let most = self.pace.get().most();
+            // As after a push, whose submitter may have relied on a worker that was about to look.
+            let opened = || {
+                idle.notify();
+            };
+            if let Some(work) = queue.next(lane, most, ledger, opened) {
                 if searching {
                     idle.found(|| !queue.is_empty());
                 }
-                return Some(claimed);
+                return Some(work);
             }
             if idle.is_closing() {
                 shared.tend_graveyard();
@@ -174,10 +264,7 @@ impl Acting {
         let spawned = builder.spawn(move || {
             let (core, lane) = acting;
             let hooks = core.shared.hooks().unwrap_or_default();
-            let acting = Rc::new(Acting {
-                core: core.clone(),
-                lane,
-            });
+            let acting = Rc::new(Acting::new(core.clone(), lane));
             let _guard = enter_thread(Rc::clone(&acting));
             if let Some(hook) = &hooks.thread_start {
                 contained(hook);
@@ -284,11 +371,11 @@ pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
     struct Ended(Core);
     impl Drop for Ended {
         fn drop(&mut self) {
-            self.0.shared.thread_ended();
+            self.0.shared.thread_ended(&self.0.home);
         }
     }
     let ended = Ended(core.clone());
-    let acting = Rc::new(Acting { core, lane });
+    let acting = Rc::new(Acting::new(core, lane));
     let guard = enter_thread(Rc::clone(&acting));
     let hooks = acting.core.shared.hooks().unwrap_or_default();
     let started = hooks.thread_start.as_ref().map_or(Ok(()), |hook| {
@@ -313,7 +400,7 @@ pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
 /// The work of a worker thread, for models that start their own threads.
 #[cfg(all(test, loom))]
 pub(super) fn work(core: Core, lane: usize) {
-    let acting = Rc::new(Acting { core, lane });
+    let acting = Rc::new(Acting::new(core, lane));
     let _guard = context::work_for(Rc::clone(&acting) as Rc<dyn Worker>);
     acting.work();
 }

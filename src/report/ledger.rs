@@ -60,10 +60,10 @@ impl Ledger {
         }
     }
 
-    /// Accepts one task and gives it its id, or says that the door is closed to it. This exchange
-    /// is the one that decides.
+    /// Accepts so many tasks and says the id of the first, or that the door is closed to them. This
+    /// exchange is the one that decides.
     #[inline]
-    pub(crate) fn admit(&self, inside: bool) -> Option<TaskId> {
+    pub(crate) fn admit(&self, inside: bool, count: u64) -> Option<TaskId> {
         let shut = if inside { CLOSED } else { CLOSED | DRAINING };
         // Relaxed: the exchange below settles it.
         let mut now = self.admission.load(Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl Ledger {
             // shutdown is the submitter's look at the closing flag after its push.
             match self.admission.compare_exchange_weak(
                 now,
-                now + ID,
+                now + ID * count,
                 Ordering::Relaxed,
                 Ordering::Relaxed,
             ) {
@@ -85,15 +85,17 @@ impl Ledger {
         }
     }
 
-    /// Gives an id to a task that was refused, and marks it so.
-    pub(crate) fn refuse(&self) -> TaskId {
+    /// Gives ids to so many tasks that were refused, and marks them so. Says the first.
+    pub(crate) fn refuse(&self, count: u64) -> TaskId {
         let mut book = self.book.lock();
         // Relaxed: as in `admit`. Under the lock, so that `stats` never sees the id without its
         // mark.
-        let id = self.admission.fetch_add(ID, Ordering::Relaxed) / ID;
-        book.refused += 1;
-        book.marks.insert(id, Mark::Refused);
-        TaskId::new(id)
+        let first = self.admission.fetch_add(ID * count, Ordering::Relaxed) / ID;
+        book.refused += count;
+        for id in first..first + count {
+            book.marks.insert(id, Mark::Refused);
+        }
+        TaskId::new(first)
     }
 
     /// Counts a refusal that was told to the caller at once and so has no id.
@@ -226,6 +228,15 @@ impl Lane {
         store_then_look(&self.claims, claims | 1);
     }
 
+    /// As [`enter`](Self::enter), for a claim of a task that the worker has in its hand: it will not look
+    /// at the queue. Who sees that the task has begun sees the lane busy, by the Release of the claim.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        // Relaxed: only this worker writes; and as above.
+        let claims = self.claims.load(Ordering::Relaxed);
+        self.claims.store(claims | 1, Ordering::Relaxed);
+    }
+
     /// The worker has claimed a task (or not) and is done with the queue for now.
     #[inline]
     pub(crate) fn leave(&self, claimed: bool) {
@@ -348,10 +359,10 @@ impl Book {
         self.husks
     }
 
-    /// A husk has been taken out of the queue.
-    pub(crate) fn uncount_husk(&mut self) {
+    /// So many husks have been taken out of the queue.
+    pub(crate) fn uncount_husks(&mut self, husks: usize) {
         // One that was run early may be taken out before it is counted.
-        self.husks = self.husks.saturating_sub(1);
+        self.husks = self.husks.saturating_sub(husks);
     }
 
     /// All husks have been taken out of the queue. What the lines above got wrong is right again.

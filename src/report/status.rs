@@ -14,6 +14,11 @@ impl TaskId {
         TaskId(id)
     }
 
+    /// The id that comes so many after this one.
+    pub(crate) const fn plus(self, count: u64) -> Self {
+        TaskId(self.0 + count)
+    }
+
     /// The id as a number.
     pub const fn as_u64(self) -> u64 {
         self.0

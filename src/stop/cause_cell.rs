@@ -1,5 +1,5 @@
-//! Room for one cause, written once: three words inside a node, so that to stop something allocates
-//! nothing.
+//! Room for one cause, written once: three words beside a node, so that to stop something that stands
+//! alone allocates nothing.
 //!
 //! Who may write is decided elsewhere, by the bit `CAUSED` of the node's word: the thread that sets it
 //! writes the cause, in the few instructions that follow. Who finds the bit set and no cause yet waits
@@ -10,7 +10,7 @@
 )]
 
 use super::cause::{StopCause, StopReason};
-use crate::sync::{Arc, AtomicPtr, Ordering, Tries, UnsafeCell};
+use crate::sync::{Arc, AtomicPtr, Ordering, UnsafeCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
@@ -90,17 +90,6 @@ impl CauseCell {
         };
         // Release: partner is the Acquire in `get`; the cause is whole.
         self.reason.store(reason, Ordering::Release);
-    }
-
-    /// The cause, which is there, or about to be written by a thread that is a few instructions away.
-    pub(super) fn wait(&self) -> StopCause {
-        let mut tries = Tries::default();
-        loop {
-            if let Some(cause) = self.get() {
-                return cause;
-            }
-            tries.again();
-        }
     }
 
     /// The cause, if it has been written.

@@ -160,7 +160,7 @@ impl StopEvent {
 
     #[cold]
     fn stopped_error(&self) -> Stopped {
-        let cause = self.node.as_ref().and_then(|node| node.cause());
+        let cause = self.node.as_ref().and_then(NodeRef::cause);
         Stopped::new(cause.expect("an event that reads set has its cause"))
     }
 

@@ -5,7 +5,7 @@
 //! empty word. The owner of the list keeps, in its own atomic word, a bit that says "somebody
 //! listens"; listeners add themselves first and set the bit second, and whoever makes the thing
 //! happen reads the bit in the same atomic step. That is what makes a listener hear exactly once;
-//! see [`Node::listen`](super::node::Node::listen).
+//! see [`NodeRef::listen`](super::node::NodeRef::listen).
 
 use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! Stop events: a tree of flags that are set once.
 //!
 //! - `event`: the handle that users hold, and the rule of *seeing*.
-//! - `node`: what it points to. The one atomic word, the counted pointer, the invariants.
+//! - `node`, `node_ref`: what it points to. The one atomic word, the invariants; the counted pointer.
 //! - `cause`, `cause_cell`: why, when and where; and the room for it in a node.
 //! - `listeners`, `wait`, `parker`: those who block until it is set.
 //! - `guard`: sets it on drop.
@@ -18,6 +18,7 @@ pub(crate) mod listeners;
 #[cfg(all(test, loom))]
 mod loom_tests;
 pub(crate) mod node;
+mod node_ref;
 pub(crate) mod parker;
 pub(crate) mod wait;
 

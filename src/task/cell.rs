@@ -2,42 +2,34 @@
 //! its value.
 //!
 //! A [`TaskRef`] is one counted pointer to a cell whose types have been forgotten. What needs the
-//! types (running the closure, moving the value out) goes through the cell's table of functions.
-//!
-//! # Who may touch the contents
-//!
-//! The contents are the closure while the task is Pending, and from its end on the value or the
-//! panic's payload. The table of `task/state.rs` says who may touch them when: every such right is
-//! gained by exactly one thread with an atomic transition. The unsafe functions here name the right
-//! that they use up; the callers in `task/life.rs` and `task/handle.rs` have it from the transition.
+//! types (running the closure, moving the value out) goes through the cell's table of functions, in
+//! `task/contents.rs`. A cell lies alone, as those of this file do, or in a slab, as those of
+//! `task/slab.rs`.
 #![allow(
     unsafe_code,
     reason = "a closure and then its value live in one place behind a thin pointer"
 )]
 
+use super::contents::{Contents, Table};
+pub(crate) use super::contents::{Left, Payload};
 use super::context;
 use super::home::{Home, home_of};
+use super::slab;
 use super::stash;
 use super::state::{State, Word};
-use super::unwind::StopUnwind;
 use crate::report::TaskId;
 use crate::stop::StopEvent;
-use crate::stop::node::{Kind, Node, NodeRef};
+use crate::stop::node::{Kind, Node, NodeRef, Solo};
 use crate::sync::{Arc, UnsafeCell};
-use std::any::Any;
+use std::alloc::Layout;
 use std::fmt;
-use std::mem::{ManuallyDrop, MaybeUninit, needs_drop};
-use std::ops::Deref;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::NonNull;
 
-/// What a panic carries.
-pub(crate) type Payload = Box<dyn Any + Send + 'static>;
-
-/// What all cells begin with.
+/// What all cells that lie alone begin with.
 #[repr(C)]
-pub(crate) struct Header {
-    node: Node,
+struct Header {
+    node: Solo,
     table: &'static Table,
     id: TaskId,
 }
@@ -47,14 +39,6 @@ struct Cell<F, T, X> {
     header: Header,
     contents: UnsafeCell<Contents<F, T>>,
     extra: X,
-}
-
-/// Room for one of the three, at its start (`repr(C)`), so that a pointer to it is one to each.
-#[repr(C)]
-union Contents<F, T> {
-    closure: ManuallyDrop<F>,
-    value: ManuallyDrop<T>,
-    payload: ManuallyDrop<Payload>,
 }
 
 /// What most tasks do without, and so have no room for.
@@ -80,208 +64,36 @@ impl Room for Extra {
     }
 }
 
-/// How a closure ended, with its value or payload left in the cell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Left {
-    Value,
-    /// It was unwound by `unwind_if_stopped`; nothing is left.
-    Nothing,
-    /// With the panic's message, if it has one.
-    Payload(Option<Arc<str>>),
-}
+/// Ties a table and a kind to their types, so that they can be borrowed for ever.
+struct Of<F, T, X>(F, T, X);
 
-/// What needs a cell's types.
-struct Table {
-    free: unsafe fn(NonNull<Node>) -> Option<NodeRef>,
-    call: unsafe fn(&TaskRef) -> Left,
-    /// `None`: it owns nothing whose drop does something.
-    drop_closure: Option<unsafe fn(&TaskRef)>,
-    /// `None`: as above.
-    drop_value: Option<unsafe fn(&TaskRef)>,
-    move_value: unsafe fn(&TaskRef, NonNull<()>),
-    take_payload: unsafe fn(&TaskRef) -> Payload,
-    extra: fn(&TaskRef) -> Option<&Extra>,
-}
-
-impl Table {
-    const fn of<F, T, X>() -> Table
-    where
-        F: FnOnce(&StopEvent) -> T,
-        X: Room,
-    {
-        Table {
-            free: free_cell::<F, T, X>,
-            call: call::<F, T, X>,
-            drop_closure: if needs_drop::<F>() {
-                Some(drop_closure::<F, T, X>)
-            } else {
-                None
-            },
-            drop_value: if needs_drop::<T>() {
-                Some(drop_value::<F, T, X>)
-            } else {
-                None
-            },
-            move_value: move_value::<F, T, X>,
-            take_payload: take_payload::<F, T, X>,
-            extra: extra::<F, T, X>,
-        }
-    }
-}
-
-/// Ties a table to its types, so that it can be borrowed for ever.
-struct TableOf<F, T, X>(F, T, X);
-
-impl<F, T, X> TableOf<F, T, X>
+impl<F, T, X> Of<F, T, X>
 where
     F: FnOnce(&StopEvent) -> T,
     X: Room,
 {
-    const TABLE: &'static Table = &Table::of::<F, T, X>();
-}
-
-/// The node of a task.
-static TASK: Kind = Kind {
-    free: free_task,
-    raise: super::life::raise,
-    saw: |node| State::new(node.word()).note_seen(),
-    reason: crate::stop::StopReason::Requested,
-};
-
-/// # Safety
-///
-/// As [`Kind::free`] says; the node was made by [`TaskRef::new`].
-unsafe fn free_task(node: NonNull<Node>) -> Option<NodeRef> {
-    // SAFETY: a node of this kind is the first field of a `Header` that is the first field of a
-    // cell, and it is alive until the next line but one.
-    let table = unsafe { node.cast::<Header>().as_ref() }.table;
-    // SAFETY: passed on from our caller; the table is the cell's own.
-    unsafe { (table.free)(node) }
+    const TABLE: &'static Table =
+        &Table::of::<F, T>(offset_of!(Cell<F, T, X>, contents), extra::<F, T, X>);
+    const KIND: &'static Kind = &super::life::kind(free_cell::<F, T, X>);
 }
 
 /// # Safety
 ///
-/// As [`free_task`]; and the cell is a `Cell<F, T, X>`.
+/// As [`Kind::free`] says; and the cell is a `Cell<F, T, X>`.
 unsafe fn free_cell<F, T, X>(node: NonNull<Node>) -> Option<NodeRef> {
-    // SAFETY: the cell came from `Box::into_raw` in `TaskRef::new` with these types, and nobody else
-    // points to it any more. Its contents, a union, are not dropped with it: whoever ended the task
-    // or held its handle has moved them out or dropped them.
-    let mut cell = unsafe { Box::from_raw(node.cast::<Cell<F, T, X>>().as_ptr()) };
-    let parent = cell.header.node.take_parent()?;
-    stash::give_back(parent)
-}
-
-/// # Safety
-///
-/// The task's cell is a `Cell<F, T, X>`, as it is when the function that calls this one was found
-/// in the task's own table.
-unsafe fn cell_of<F, T, X>(task: &TaskRef) -> &Cell<F, T, X> {
-    // SAFETY: the pointer is valid for the whole cell (`TaskRef::new`), which is of these types as
-    // the caller vouches, alive while `task` is borrowed, and only ever shared.
-    unsafe { task.0.as_ptr().cast::<Cell<F, T, X>>().as_ref() }
-}
-
-/// Calls the closure and leaves what came of it in the cell.
-///
-/// # Safety
-///
-/// The cell is a `Cell<F, T, X>`, and the caller has claimed the task: the contents are the closure,
-/// and the caller's alone until it finishes the task.
-unsafe fn call<F, T, X>(task: &TaskRef) -> Left
-where
-    F: FnOnce(&StopEvent) -> T,
-{
-    // SAFETY: passed on from our caller.
-    let cell = unsafe { cell_of::<F, T, X>(task) };
-    // SAFETY: the contents are the closure and ours alone; it is not touched there again.
-    let closure = cell
-        .contents
-        .with_mut(|it| unsafe { it.cast::<F>().read() });
-    let event = given_event(task);
-    let result = context::within(&event, || {
-        catch_unwind(AssertUnwindSafe(|| closure(&event)))
-    });
-    match result {
-        Ok(value) => {
-            // SAFETY: the closure has been moved out, and the place is ours alone.
-            cell.contents
-                .with_mut(|it| unsafe { it.cast::<T>().write(value) });
-            Left::Value
-        }
-        Err(payload) if payload.is::<StopUnwind>() && task.node().reads_set() => Left::Nothing,
-        Err(payload) => {
-            let message = super::panic_message(&*payload).map(Arc::from);
-            // SAFETY: as for the value.
-            cell.contents
-                .with_mut(|it| unsafe { it.cast::<Payload>().write(payload) });
-            Left::Payload(message)
-        }
-    }
-}
-
-/// The handle on its own event that a task's closure is lent while it runs.
-fn given_event(task: &TaskRef) -> ManuallyDrop<StopEvent> {
-    let node = task.0.as_ptr();
-    // SAFETY: the reference is never dropped, so it gives up no count; it lives on the stack of
-    // `call`, throughout which `task` is borrowed and keeps its own count.
-    let event = unsafe { NodeRef::from_raw(node) };
-    // SAFETY: as above.
-    let observer = unsafe { NodeRef::from_raw(node) };
-    ManuallyDrop::new(StopEvent::given(event, observer))
-}
-
-/// # Safety
-///
-/// The cell is a `Cell<F, T, X>`, and the caller has cancelled the task while it was pending: the
-/// contents are the closure, and the caller's alone. Nobody drops it twice.
-unsafe fn drop_closure<F, T, X>(task: &TaskRef) {
-    // SAFETY: passed on from our caller.
-    let cell = unsafe { cell_of::<F, T, X>(task) };
-    // SAFETY: the contents are the closure and ours alone; it is not touched there again.
-    let closure = cell
-        .contents
-        .with_mut(|it| unsafe { it.cast::<F>().read() });
-    drop(closure);
-}
-
-/// # Safety
-///
-/// The cell is a `Cell<F, T, X>`, the task has ended with a value, and the value is the caller's
-/// alone. Nobody drops it or moves it out twice.
-unsafe fn drop_value<F, T, X>(task: &TaskRef) {
-    // SAFETY: passed on from our caller.
-    let cell = unsafe { cell_of::<F, T, X>(task) };
-    // SAFETY: the contents are the value and ours alone; it is not touched there again.
-    let value = cell
-        .contents
-        .with_mut(|it| unsafe { it.cast::<T>().read() });
-    drop(value);
-}
-
-/// # Safety
-///
-/// As [`drop_value`]; and `place` is good for writing a `T`.
-unsafe fn move_value<F, T, X>(task: &TaskRef, place: NonNull<()>) {
-    // SAFETY: passed on from our caller.
-    let cell = unsafe { cell_of::<F, T, X>(task) };
-    // SAFETY: the contents are the value and ours alone; it is not touched there again.
-    let value = cell
-        .contents
-        .with_mut(|it| unsafe { it.cast::<T>().read() });
-    // SAFETY: the caller vouches for the place.
-    unsafe { place.cast::<T>().write(value) };
-}
-
-/// # Safety
-///
-/// The cell is a `Cell<F, T, X>`, the task has ended with a panic, and the payload is the caller's
-/// alone. Nobody takes it twice.
-unsafe fn take_payload<F, T, X>(task: &TaskRef) -> Payload {
-    // SAFETY: passed on from our caller.
-    let cell = unsafe { cell_of::<F, T, X>(task) };
-    // SAFETY: the contents are the payload and ours alone; it is not touched there again.
-    cell.contents
-        .with_mut(|it| unsafe { it.cast::<Payload>().read() })
+    let cell = node.cast::<Cell<F, T, X>>();
+    // SAFETY: the cell was written by `TaskRef::new` with these types, and nobody else points to it any
+    // more. Its contents, a union, are not dropped with it: whoever ended the task or held its handle
+    // has moved them out or dropped them.
+    let Cell {
+        mut header,
+        contents: _,
+        extra,
+    } = unsafe { cell.read() };
+    let parent = header.node.take_parent();
+    drop((header, extra));
+    // SAFETY: `TaskRef::new` got the place for this layout from `allocate`, and it is not used again.
+    unsafe { stash::give_back(parent, cell.cast(), Layout::new::<Cell<F, T, X>>()) }
 }
 
 fn extra<F, T, X: Room>(task: &TaskRef) -> Option<&Extra> {
@@ -307,8 +119,9 @@ pub(crate) struct Birth<X> {
 
 /// One counted pointer to a task.
 ///
-/// Invariant: its node is the first field of the header of a cell that [`TaskRef::new`] made, and
-/// the pointer may be used for the whole cell.
+/// Invariant: its node is the first field of a cell that [`TaskRef::new`] made, or lies in a slab
+/// that `task/slab.rs` made, and the pointer may be used for all of that.
+#[repr(transparent)]
 pub(crate) struct TaskRef(NodeRef);
 
 impl TaskRef {
@@ -332,18 +145,19 @@ impl TaskRef {
             count,
             extra,
         } = birth;
-        let cell = Box::new(Cell::<F, T, X> {
+        let cell = Cell::<F, T, X> {
             header: Header {
-                node: Node::new(word, count, &TASK, Some(parent)),
-                table: TableOf::<F, T, X>::TABLE,
+                node: Solo::new(word, count, Of::<F, T, X>::KIND, Some(parent)),
+                table: Of::<F, T, X>::TABLE,
                 id,
             },
-            contents: UnsafeCell::new(Contents {
-                closure: ManuallyDrop::new(closure),
-            }),
+            contents: Contents::closure(closure),
             extra,
-        });
-        let node = NonNull::from(Box::leak(cell)).cast::<Node>();
+        };
+        let place = stash::allocate(Layout::new::<Cell<F, T, X>>()).cast();
+        // SAFETY: the place is for a value of this layout, and nobody else's.
+        unsafe { place.write(cell) };
+        let node = place.cast::<Node>();
         // SAFETY: the node is at the start of the header, which is at the start of the cell (both
         // are `repr(C)`), so the pointer is one to the node and valid for the whole cell. The cell
         // may be used and freed on any thread: closure, value and payload are `Send` and touched by
@@ -362,9 +176,8 @@ impl TaskRef {
         TaskRef(unsafe { NodeRef::from_raw(self.0.as_ptr()) })
     }
 
-    /// The task behind a node of kind `TASK`, which is the only kind that calls this.
+    /// The task behind a node of a task's kind, which are the only kinds that call this.
     pub(super) fn behind(node: &NodeRef) -> TaskRef {
-        debug_assert!(std::ptr::eq(node.kind(), &TASK), "a node of another kind");
         TaskRef(node.clone())
     }
 
@@ -379,6 +192,15 @@ impl TaskRef {
         TaskRef(unsafe { NodeRef::from_raw(node) })
     }
 
+    /// The task whose node that is.
+    ///
+    /// # Safety
+    ///
+    /// The node is that of a task in a slab.
+    pub(super) unsafe fn from_node(node: NodeRef) -> TaskRef {
+        TaskRef(node)
+    }
+
     pub(crate) fn node(&self) -> &NodeRef {
         &self.0
     }
@@ -391,12 +213,29 @@ impl TaskRef {
         home_of(&self.0)
     }
 
+    /// What a cell that lies alone begins with.
+    fn header(&self) -> &Header {
+        // SAFETY: by the invariant of `TaskRef` a node that is in no slab is the first field of a
+        // header, which lives as long as this reference and is only ever shared.
+        unsafe { self.0.as_ptr().cast().as_ref() }
+    }
+
+    fn table(&self) -> &'static Table {
+        match slab::around(self) {
+            Some(slab) => slab.table(),
+            None => self.header().table,
+        }
+    }
+
     pub(crate) fn id(&self) -> TaskId {
-        self.id
+        match slab::around(self) {
+            Some(slab) => slab.id_of(self),
+            None => self.header().id,
+        }
     }
 
     pub(crate) fn shared_name(&self) -> Option<&Arc<str>> {
-        (self.table.extra)(self)?.name.as_ref()
+        (self.table().extra)(self)?.name.as_ref()
     }
 
     pub(crate) fn name(&self) -> Option<&str> {
@@ -413,8 +252,9 @@ impl TaskRef {
     ///
     /// The caller has claimed the task, and calls this once.
     pub(super) unsafe fn call(&self) -> Left {
+        let table = self.table();
         // SAFETY: the table is the cell's own; the rest is passed on from our caller.
-        unsafe { (self.table.call)(self) }
+        unsafe { (table.call)(self, table.offset()) }
     }
 
     /// Drops the closure, with a panic of its captures contained.
@@ -423,10 +263,11 @@ impl TaskRef {
     ///
     /// The caller has cancelled the task while it was pending, and calls this once.
     pub(super) unsafe fn drop_closure(&self) {
-        if let Some(drop_closure) = self.table.drop_closure {
+        let table = self.table();
+        if let Some(drop_closure) = table.drop_closure {
             context::contained(|| {
                 // SAFETY: the table is the cell's own; the rest is passed on from our caller.
-                unsafe { drop_closure(self) }
+                unsafe { drop_closure(self, table.offset()) }
             });
         }
     }
@@ -440,11 +281,12 @@ impl TaskRef {
     /// uses it once.
     pub(super) unsafe fn drop_outcome(&self, word: Word) {
         if word.has_value() {
-            if let Some(drop_value) = self.table.drop_value {
+            let table = self.table();
+            if let Some(drop_value) = table.drop_value {
                 context::contained(|| {
                     // SAFETY: the table is the cell's own, the task left a value, and the rest is
                     // passed on from our caller.
-                    unsafe { drop_value(self) }
+                    unsafe { drop_value(self, table.offset()) }
                 });
             }
         } else if word.status() == crate::report::TaskStatus::Panicked {
@@ -467,9 +309,10 @@ impl TaskRef {
     pub(super) unsafe fn take_value<T>(&self) -> T {
         let mut place = MaybeUninit::<T>::uninit();
         let pointer = NonNull::from(&mut place).cast::<()>();
+        let table = self.table();
         // SAFETY: the table is the cell's own; the place is a `T`'s; the rest is passed on from our
         // caller.
-        unsafe { (self.table.move_value)(self, pointer) };
+        unsafe { (table.move_value)(self, table.offset(), pointer) };
         // SAFETY: it was written to by the line above.
         unsafe { place.assume_init() }
     }
@@ -480,25 +323,15 @@ impl TaskRef {
     ///
     /// The task panicked, the right to the outcome is the caller's, and it uses it once.
     pub(super) unsafe fn take_payload(&self) -> Payload {
+        let table = self.table();
         // SAFETY: the table is the cell's own; the rest is passed on from our caller.
-        unsafe { (self.table.take_payload)(self) }
+        unsafe { (table.take_payload)(self, table.offset()) }
     }
 }
 
 impl Clone for TaskRef {
     fn clone(&self) -> Self {
         TaskRef(self.0.clone())
-    }
-}
-
-impl Deref for TaskRef {
-    type Target = Header;
-
-    #[inline]
-    fn deref(&self) -> &Header {
-        // SAFETY: by the invariant of `TaskRef` the node is the first field of a header, which lives
-        // as long as this reference and is only ever shared.
-        unsafe { self.0.as_ptr().cast::<Header>().as_ref() }
     }
 }
 

@@ -5,9 +5,10 @@
 //! may outlive its pool. The task layer knows a pool only through this.
 #![allow(unsafe_code, reason = "a home is a node with more behind it")]
 
+use super::depot::Depot;
 use crate::report::TaskId;
 use crate::report::ledger::Ledger;
-use crate::stop::node::{Kind, Node, NodeRef};
+use crate::stop::node::{Kind, Node, NodeRef, Solo};
 use crate::stop::{StopCause, StopReason};
 use crate::sync::Arc;
 use std::any::Any;
@@ -30,9 +31,11 @@ pub(crate) trait Host: Send + Sync {
 
 #[repr(C)]
 pub(crate) struct Home {
-    node: Node,
+    node: Solo,
     pub(crate) ledger: Ledger,
     pub(crate) host: Arc<dyn Host>,
+    /// Memory for its tasks.
+    pub(crate) depot: Depot,
 }
 
 static HOME: Kind = Kind {
@@ -62,15 +65,16 @@ unsafe fn free_home(node: NonNull<Node>) -> Option<NodeRef> {
     home.node.take_parent()
 }
 
-/// Whether the node is that of a home.
-pub(super) fn is_home(node: &NodeRef) -> bool {
-    // The address of a static is its own, so this tells homes from all other nodes.
-    ptr::eq(node.kind(), &HOME)
+/// The depot of the home behind the node, if it is one.
+#[inline]
+pub(super) fn depot_of(node: &NodeRef) -> Option<&Depot> {
+    home_behind(node).map(|home| &home.depot)
 }
 
 /// The home behind a node of kind `HOME`.
 fn home_behind(node: &NodeRef) -> Option<&Home> {
-    if !is_home(node) {
+    // The address of a static is its own, so this tells homes from all other nodes.
+    if !ptr::eq(node.kind(), &HOME) {
         return None;
     }
     // SAFETY: nodes of this kind are made by `HomeRef::new` alone, with a pointer to the whole
@@ -79,7 +83,7 @@ fn home_behind(node: &NodeRef) -> Option<&Home> {
 }
 
 /// The home that `node` is under. Tasks always are under one.
-pub(crate) fn home_of(node: &Node) -> &Home {
+pub(crate) fn home_of(node: &NodeRef) -> &Home {
     let mut place = node.parent();
     while let Some(node) = place {
         if let Some(home) = home_behind(node) {
@@ -99,9 +103,10 @@ pub(crate) struct HomeRef(NodeRef);
 impl HomeRef {
     pub(crate) fn new(parent: Option<NodeRef>, ledger: Ledger, host: Arc<dyn Host>) -> HomeRef {
         let home = Box::new(Home {
-            node: Node::new(0, 1, &HOME, parent),
+            node: Solo::new(0, 1, &HOME, parent),
             ledger,
             host,
+            depot: Depot::new(),
         });
         let node = NonNull::from(Box::leak(home)).cast::<Node>();
         // SAFETY: `Home` is `repr(C)` with the node first, so this is a pointer to the node that is

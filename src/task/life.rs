@@ -13,28 +13,34 @@
 
 use super::cell::{Left, TaskRef};
 use super::home::Home;
+use super::slab::Lent;
 use super::slot::Slot;
 use super::state::{Cancel, Claim, End, State, WAITED, Word};
 use crate::report::TaskStatus;
 use crate::report::ledger::{Entry, Lane};
-use crate::stop::StopCause;
 use crate::stop::listeners::Topic;
-use crate::stop::node::{LISTENED, NodeRef, SET};
+use crate::stop::node::{IN_SLAB, Kind, LISTENED, Node, NodeRef, SET};
+use crate::stop::{StopCause, StopReason};
 use crate::sync::Arc;
+use std::borrow::Borrow;
+use std::ptr::NonNull;
 
 /// The right to run a task, and the duty.
 #[must_use = "a claimed task has to be run"]
-pub(crate) struct Claimed {
-    task: TaskRef,
+pub(crate) struct Claimed<R = TaskRef> {
+    task: R,
     before: Word,
 }
 
-/// Claims a pending task. The caller's lane is busy.
-pub(crate) fn claim(task: TaskRef) -> Result<Claimed, TaskRef> {
-    let claim = if task.node().is_only() {
-        task.state().claim_alone()
+/// Claims a pending task, through a reference of one's own or one that is lent. The caller's lane is
+/// busy.
+pub(crate) fn claim<R: Borrow<TaskRef>>(task: R) -> Result<Claimed<R>, R> {
+    let node = task.borrow().node();
+    let state = task.borrow().state();
+    let claim = if node.is_only() {
+        state.claim_alone()
     } else {
-        task.state().claim()
+        state.claim()
     };
     match claim {
         Claim::Claimed(before) => Ok(Claimed { task, before }),
@@ -42,17 +48,39 @@ pub(crate) fn claim(task: TaskRef) -> Result<Claimed, TaskRef> {
     }
 }
 
-impl Claimed {
+/// As [`claim`], of a task that lies in a slab and has most likely not been touched since it was made.
+#[inline]
+pub(crate) fn claim_lent(task: Lent<'_>) -> Result<Claimed<Lent<'_>>, Lent<'_>> {
+    match task.state().claim_expecting(State::pending(true) | IN_SLAB) {
+        Claim::Claimed(before) => Ok(Claimed { task, before }),
+        Claim::Gone => Err(task),
+    }
+}
+
+impl<R: Borrow<TaskRef>> Claimed<R> {
     /// Runs the task, on a worker that counts in `lane` and shows what it runs in `slot`. Whatever
     /// the closure and the drops do, this returns.
     pub(crate) fn run(self, lane: &Lane, slot: &Slot) {
-        let Claimed { task, before } = self;
-        if before.is_waited() {
-            task.node().tell(&[Topic::Started]);
-        }
+        self.tell_of_start();
+        let task = self.task.borrow();
         // SAFETY: this is the one use of the claim, which `self` was.
-        let left = slot.showing(&task, || unsafe { task.call() });
-        end(&task, left, lane);
+        let left = slot.showing(task, || unsafe { task.call() });
+        end(task, left, lane);
+    }
+
+    /// As [`run`](Self::run), for a worker that shows the task already.
+    pub(crate) fn run_shown(self, lane: &Lane) {
+        self.tell_of_start();
+        let task = self.task.borrow();
+        // SAFETY: this is the one use of the claim, which `self` was.
+        let left = unsafe { task.call() };
+        end(task, left, lane);
+    }
+
+    fn tell_of_start(&self) {
+        if self.before.is_waited() {
+            self.task.borrow().node().tell(&[Topic::Started]);
+        }
     }
 }
 
@@ -92,23 +120,23 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
 }
 
 fn count(task: &TaskRef, lane: &Lane, end: End, asked: bool, message: Option<Arc<str>>) {
-    let ledger = &task.home().ledger;
+    let book = || task.home().ledger.book();
     match end {
         End::Returned { seen: false } => {
             if asked {
-                ledger.book().completed_late();
+                book().completed_late();
             }
             lane.complete();
         }
         End::Returned { seen: true } | End::Unwound => {
-            ledger.book().cancelled(task.id(), || entry(task));
+            book().cancelled(task.id(), || entry(task));
         }
         End::Panicked => {
             let entry = || Entry {
                 message,
                 ..entry(task)
             };
-            ledger.book().panicked(task.id(), entry);
+            book().panicked(task.id(), entry);
         }
     }
 }
@@ -133,8 +161,18 @@ pub enum CancelOutcome {
     AlreadyDone(TaskStatus),
 }
 
+/// The kind of a task's node that is freed by `free`.
+pub(super) const fn kind(free: unsafe fn(NonNull<Node>) -> Option<NodeRef>) -> Kind {
+    Kind {
+        free,
+        raise,
+        saw: |node| State::new(node.word()).note_seen(),
+        reason: StopReason::Requested,
+    }
+}
+
 /// Sets the event of a task, whatever state it is in. True for the one call that did.
-pub(super) fn raise(node: &NodeRef, cause: &StopCause) -> bool {
+fn raise(node: &NodeRef, cause: &StopCause) -> bool {
     if node.reads_set() {
         return false;
     }
@@ -276,7 +314,7 @@ impl Telling {
     }
 }
 
-/// Listens for the start or the end of a task. As [`Node::listen`](crate::stop::node::Node::listen).
+/// Listens for the start or the end of a task. As [`NodeRef::listen`].
 pub(crate) fn listen(
     task: &TaskRef,
     topic: Topic,

@@ -49,7 +49,7 @@ fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
     let home = HomeRef::new(None, Ledger::new(1, 10), Arc::new(NoHost));
     let birth = Birth {
         parent: home.node().clone(),
-        id: home.ledger.admit(false).unwrap(),
+        id: home.ledger.admit(false, 1).unwrap(),
         word: first_word(true, true),
         count: 2,
         extra: (),

@@ -1,12 +1,13 @@
 //! A task, from its birth to its one end.
 //!
 //! - `state`: the table of states, and every transition, in one atomic word.
-//! - `cell`: the one allocation of a task; what is unsafe about it.
+//! - `cell`, `contents`: the one allocation of a task; what is unsafe about it.
+//! - `slab`: the cells of a batch, many in one allocation.
 //! - `life`: running, cancelling, ending; counted in the ledger and told to listeners.
 //! - `home`: the root that a pool's tasks are under, and what they know of the pool.
 //! - `context`: what a thread knows of the task that it runs and the pool that it works for.
 //! - `slot`: where a worker shows the task that it runs.
-//! - `stash`: references to the home, kept by each thread.
+//! - `stash`, `depot`: references to the home and memory of cells, kept by each thread and passed on.
 //! - `wait`: waiting for a task, and why a worker runs it instead.
 //! - `handle`, `outcome`, `error`: what users see.
 //! - `unwind`: leaving a task from deep inside.
@@ -23,7 +24,9 @@
 //! and, when a worker waits for it, a [`Worker`](context::Worker) that can run it.
 
 pub(crate) mod cell;
+mod contents;
 pub(crate) mod context;
+mod depot;
 mod error;
 mod handle;
 pub(crate) mod home;
@@ -31,6 +34,7 @@ pub(crate) mod life;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod outcome;
+pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod stash;
 pub(crate) mod state;

@@ -12,43 +12,75 @@
 )]
 
 use super::cell::TaskRef;
+use super::slab::SlabRef;
 use crate::stop::node::Node;
-use crate::sync::{AtomicPtr, Ordering, Tries};
+use crate::sync::{AtomicPtr, AtomicU32, Ordering, Tries};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
 /// | value | meaning | next, by whom |
 /// |---|---|---|
-/// | null | no task | a task, by the worker |
-/// | a task | the worker runs it and keeps it alive | null or another task, by the worker; `LOCKED`, by a looker |
-/// | `LOCKED` | a looker clones the reference | the same task, by that looker |
+/// | null | no task | a task or a slab, by the worker |
+/// | a task | the worker runs it and keeps it alive | what was before or another task, by the worker; `LOCKED`, by a looker |
+/// | a slab | the worker runs its tasks and keeps them alive | as above |
+/// | `LOCKED` | a looker clones the reference | the same as before, by that looker |
+///
+/// A slab is shown for the time of many tasks, and which of them runs is a plain store beside.
 #[derive(Debug)]
-pub(crate) struct Slot(AtomicPtr<Node>);
+pub(crate) struct Slot {
+    shown: AtomicPtr<Node>,
+    /// Which task of the slab, if a slab is shown.
+    index: AtomicU32,
+}
 
 /// An address that no node has.
 fn locked() -> *mut Node {
     ptr::without_provenance_mut(1)
 }
 
+/// Added to the address of a slab's first node: nodes lie at multiples of more than this.
+const SLAB: usize = 2;
+const _: () = assert!(align_of::<Node>() > SLAB);
+
 impl Slot {
     pub(crate) fn new() -> Self {
-        Slot(AtomicPtr::new(ptr::null_mut()))
+        Slot {
+            shown: AtomicPtr::new(ptr::null_mut()),
+            index: AtomicU32::new(0),
+        }
     }
 
-    /// Shows `task` while `f` runs, in place of the one around it. Called by the slot's own worker.
+    /// Shows `task` while `f` runs, in place of what is shown. Called by the slot's own worker.
     pub(crate) fn showing<R>(&self, task: &TaskRef, f: impl FnOnce() -> R) -> R {
-        let shown = task.node().as_ptr().as_ptr();
+        self.show(task.node().as_ptr().as_ptr(), f)
+    }
+
+    /// Shows the task of the slab that [`turn_to`](Self::turn_to) names, while `f` runs. It names a
+    /// first one before, and tasks that have not ended only.
+    pub(crate) fn showing_slab<R>(&self, slab: &SlabRef, f: impl FnOnce() -> R) -> R {
+        let first = slab.lend(0).node().as_ptr().as_ptr();
+        self.show(first.map_addr(|address| address | SLAB), f)
+    }
+
+    /// Another task of the slab runs from now on.
+    #[inline]
+    pub(crate) fn turn_to(&self, index: u32) {
+        // Relaxed: all tasks of the slab were whole before it was shown.
+        self.index.store(index, Ordering::Relaxed);
+    }
+
+    fn show<R>(&self, shown: *mut Node, f: impl FnOnce() -> R) -> R {
         // Relaxed: a task that is shown was put there by this worker. A looker's lock is not
         // what was shown: wait until it is gone.
-        let mut before = self.0.load(Ordering::Relaxed);
+        let mut before = self.shown.load(Ordering::Relaxed);
         let mut tries = Tries::default();
         while before == locked() {
             tries.again();
-            before = self.0.load(Ordering::Relaxed);
+            before = self.shown.load(Ordering::Relaxed);
         }
         if before.is_null() {
             // Release: partner is the Acquire in `look`; the task is whole.
-            self.0.store(shown, Ordering::Release);
+            self.shown.store(shown, Ordering::Release);
         } else {
             self.exchange(before, shown);
         }
@@ -67,7 +99,7 @@ impl Slot {
         // Acquire: partner is the Release with which a looker unlocks; its clone has been made.
         // Release: partner is the Acquire in `look`. Relaxed on failure: somebody is looking.
         while self
-            .0
+            .shown
             .compare_exchange(shown, next, Ordering::AcqRel, Ordering::Relaxed)
             .is_err()
         {
@@ -80,7 +112,7 @@ impl Slot {
         let mut tries = Tries::default();
         loop {
             // Relaxed: the exchange settles it.
-            let shown = self.0.load(Ordering::Relaxed);
+            let shown = self.shown.load(Ordering::Relaxed);
             if shown.is_null() {
                 return None;
             }
@@ -90,7 +122,7 @@ impl Slot {
             }
             // Acquire: partner is the Release in `showing`, or in the store below.
             let locking =
-                self.0
+                self.shown
                     .compare_exchange(shown, locked(), Ordering::Acquire, Ordering::Relaxed);
             // What was exchanged, and not what was loaded, is used: another task may have been shown
             // at the same address meanwhile.
@@ -98,13 +130,23 @@ impl Slot {
                 tries.again();
                 continue;
             };
-            // SAFETY: the worker borrows this task until it has taken the pointer out of the slot,
-            // which it cannot while the slot is locked, so the task is alive. The reference is not
+            let is_slab = node.addr().get() & SLAB != 0;
+            let first = node.as_ptr().map_addr(|address| address & !SLAB);
+            // SAFETY: it is not null with that bit, and so not without: nodes lie at other addresses
+            // than that bit alone.
+            let first = unsafe { NonNull::new_unchecked(first) };
+            // SAFETY: the worker borrows this task, or slab, until it has taken the pointer out of the
+            // slot, which it cannot while the slot is locked, so it is alive. The reference is not
             // dropped, so the worker's count stays the worker's.
-            let lent = ManuallyDrop::new(unsafe { TaskRef::lent(node) });
-            let task = TaskRef::clone(&lent);
+            let lent = ManuallyDrop::new(unsafe { TaskRef::lent(first) });
+            let slab = SlabRef::behind(&lent).filter(|_| is_slab);
+            let task = match slab {
+                // Relaxed: as in `turn_to`.
+                Some(slab) => slab.lend(self.index.load(Ordering::Relaxed)).clone(),
+                None => TaskRef::clone(&lent),
+            };
             // Release: the clone happens before the worker goes on to give up its own reference.
-            self.0.store(node.as_ptr(), Ordering::Release);
+            self.shown.store(node.as_ptr(), Ordering::Release);
             return Some(task);
         }
     }

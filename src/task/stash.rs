@@ -1,66 +1,141 @@
-//! References to a home, kept by each thread in store.
+//! What each thread keeps in store for the tasks of one home at a time: references to the home, and
+//! memory of cells.
 //!
 //! Every task has a reference to its home. Submitters would take one and workers give one back for
 //! each task, all on one cache line, which would then wander between them all the time. So each
-//! thread takes and gives them by the dozen, and keeps some in store, for one home at a time.
+//! thread takes and gives them by the dozen, and keeps some in store. What it keeps of memory, and
+//! why, is in `task/depot.rs`.
 //!
 //! What it costs: a thread that has submitted to a pool, or run or joined its tasks, may keep the
-//! pool's home (its counts, some kilobytes; no thread, no hook, no task) until it does the same with
-//! another pool, or ends.
+//! pool's home (its counts, some kilobytes; no thread, no hook, no task), and the memory of some dozens of
+//! cells, until it does the same with another pool, or ends.
+#![allow(unsafe_code, reason = "memory is passed on from one cell to the next")]
 
-use super::home::{HomeRef, is_home};
+use super::depot::{Class, Shelf};
+use super::home::{HomeRef, depot_of};
 use crate::stop::node::{Hoard, NodeRef};
 use crate::sync::thread_locals;
+use std::alloc::{self, Layout};
 use std::cell::RefCell;
+use std::ptr::NonNull;
 
 thread_locals! {
-    static STASH: RefCell<Option<Hoard>> = const { RefCell::new(None) };
+    static STASH: RefCell<Option<Box<Store>>> = const { RefCell::new(None) };
+}
+
+struct Store {
+    /// References to a home.
+    hoard: Hoard,
+    shelf: Shelf,
+}
+
+impl Store {
+    /// `None`: that is no home.
+    fn new(home: NodeRef) -> Result<Box<Store>, NodeRef> {
+        if depot_of(&home).is_none() {
+            return Err(home);
+        }
+        Ok(Box::new(Store {
+            hoard: Hoard::new(home),
+            shelf: Shelf::new(),
+        }))
+    }
+}
+
+/// Calls `f` with the thread's store. `None` too if the thread's local state is gone.
+#[inline]
+fn with_store<R>(f: impl FnOnce(&mut Option<Box<Store>>) -> Option<R>) -> Option<R> {
+    let found = STASH.try_with(|stash| f(&mut *stash.try_borrow_mut().ok()?));
+    found.ok().flatten()
 }
 
 /// A reference to the home, for a new task.
 #[inline]
 pub(crate) fn take(home: &HomeRef) -> NodeRef {
-    let taken = STASH.try_with(|stash| {
-        let mut stash = stash.try_borrow_mut().ok()?;
-        let hoard = stash.as_mut().filter(|hoard| hoard.is_of(home.node()))?;
-        Some(hoard.take())
+    let taken = with_store(|stash| {
+        let store = stash.as_mut()?;
+        let is_of = store.hoard.is_of(home.node());
+        is_of.then(|| store.hoard.take())
     });
     // A thread whose local state is gone, or one that submits to another pool than before.
-    taken.ok().flatten().unwrap_or_else(|| change(home))
+    taken.unwrap_or_else(|| change(home))
 }
 
-/// Lays up a hoard of this home in place of the one before.
+/// Lays up a store for this home in place of the one before.
 #[cold]
 fn change(home: &HomeRef) -> NodeRef {
-    let mut hoard = Hoard::new(home.node().clone());
-    let node = hoard.take();
-    let before = STASH.try_with(|stash| {
-        let mut stash = stash.try_borrow_mut().ok()?;
-        stash.replace(hoard)
-    });
+    let Ok(mut store) = Store::new(home.node().clone()) else {
+        unreachable!("a `HomeRef` points to a home");
+    };
+    let node = store.hoard.take();
     // Another home may end with it, when the stash is no longer borrowed.
-    drop(before);
+    drop(with_store(|stash| stash.replace(store)));
     node
 }
 
-/// Takes back what a task held as its parent. What is not a home's, or not that of the home in store,
-/// is for the caller to drop.
+/// Memory for a value of this layout.
 #[inline]
-pub(crate) fn give_back(parent: NodeRef) -> Option<NodeRef> {
-    if !is_home(&parent) {
-        return Some(parent);
-    }
-    let mut parent = Some(parent);
-    // A thread whose local state is gone keeps nothing.
-    let _ = STASH.try_with(|stash| {
-        let Ok(mut stash) = stash.try_borrow_mut() else {
-            return;
-        };
-        match (&mut *stash, parent.take()) {
-            (Some(hoard), Some(node)) if hoard.is_of(&node) => hoard.give(node),
-            (stash @ None, Some(node)) => *stash = Some(Hoard::new(node)),
-            (_, other) => parent = other,
+pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
+    let kept = Class::of(layout).and_then(|class| {
+        with_store(|stash| {
+            let Store { hoard, shelf } = &mut **stash.as_mut()?;
+            shelf.take(class, depot_of(hoard.node())?)
+        })
+    });
+    kept.unwrap_or_else(|| allocate_anew(layout))
+}
+
+fn allocate_anew(layout: Layout) -> NonNull<u8> {
+    assert!(layout.size() > 0, "a cell has a size");
+    // SAFETY: the size is not zero.
+    let place = NonNull::new(unsafe { alloc::alloc(layout) });
+    place.unwrap_or_else(|| alloc::handle_alloc_error(layout))
+}
+
+/// Takes back what a task held as its parent, and its memory. A parent that is not the home in store
+/// is for the caller to drop.
+///
+/// # Safety
+///
+/// The place came from [`allocate`] with this layout, and is the caller's alone, who gives it up.
+#[inline]
+pub(super) unsafe fn give_back(
+    mut parent: Option<NodeRef>,
+    place: NonNull<u8>,
+    layout: Layout,
+) -> Option<NodeRef> {
+    let kept = with_store(|stash| {
+        if stash.is_none() {
+            match Store::new(parent.take()?) {
+                Ok(store) => *stash = Some(store),
+                Err(other) => parent = Some(other),
+            }
         }
+        let Store { hoard, shelf } = &mut **stash.as_mut()?;
+        if let Some(node) = parent.take_if(|node| hoard.is_of(node)) {
+            hoard.give(node);
+        }
+        let class = Class::of(layout)?;
+        // SAFETY: memory for a layout of this class, as the caller vouches.
+        unsafe { shelf.give(class, place, depot_of(hoard.node())?) };
+        Some(())
+    });
+    if kept.is_none() {
+        // SAFETY: it came from the allocator with this layout, be it by way of a shelf, and is not
+        // used again.
+        unsafe { alloc::dealloc(place.as_ptr(), layout) };
+    }
+    parent
+}
+
+/// Takes back what a slab held as its parent, as [`give_back`].
+pub(super) fn give_back_reference(parent: NodeRef) -> Option<NodeRef> {
+    let mut parent = Some(parent);
+    with_store(|stash| {
+        let hoard = &mut stash.as_mut()?.hoard;
+        let node = parent.take_if(|node| hoard.is_of(node))?;
+        hoard.give(node);
+        Some(())
     });
     parent
 }

@@ -17,7 +17,7 @@
 //! word that `finish` replaced, else the claimer.
 
 use crate::report::TaskStatus;
-use crate::stop::node::{CAUSED, SET};
+use crate::stop::node::{CAUSED, IN_SLAB, SET};
 use crate::sync::{AtomicU32, Ordering};
 
 const PHASE_SHIFT: u32 = 8;
@@ -154,6 +154,13 @@ impl<'a> State<'a> {
         NEVER_STARTED | SET | CAUSED | HANDLE
     }
 
+    /// Makes a task that nobody else knows of yet one that was refused.
+    pub(crate) fn refuse(self) {
+        // Relaxed: as above.
+        let kept = self.0.load(Ordering::Relaxed) & IN_SLAB;
+        self.0.store(kept | State::refused(), Ordering::Relaxed);
+    }
+
     #[inline]
     pub(crate) fn load(self) -> Word {
         // Acquire: partner is the Release half of `finish` and `cancel`, so that who sees an end
@@ -165,7 +172,13 @@ impl<'a> State<'a> {
     #[inline]
     pub(crate) fn claim(self) -> Claim {
         // Relaxed: the exchange settles it.
-        let mut word = self.0.load(Ordering::Relaxed);
+        self.claim_expecting(self.0.load(Ordering::Relaxed))
+    }
+
+    /// As [`claim`](Self::claim), of a task whose word most likely is `word`: its line is fetched once,
+    /// to be written to, and not once more before, to be looked at.
+    #[inline]
+    pub(crate) fn claim_expecting(self, mut word: u32) -> Claim {
         while word & PHASE == PENDING {
             // Acquire: partner is whatever published the task (the queue, and here the handle's own
             // writes to the word), so that the closure is whole. Release: who sees Running, through

@@ -1,0 +1,231 @@
+//! Batches, once they have come to the head of the queue.
+//!
+//! A batch lies in the queue as slabs of some dozens of tasks, one entry each. The worker that takes
+//! such an entry *opens* the slab: from then on all workers take *runs* from it, some tasks at a
+//! time, in order. How many a worker takes at once is its own affair (`worker.rs`): one, unless its last
+//! ones were short.
+//!
+//! # Who may run what
+//!
+//! A run is a hint. That a task is run once, and not after it was cancelled, is decided by the
+//! exchange on its own word alone, and whoever walks over a task that has begun goes on to the next.
+//! So a run may be in two hands: while a worker walks along its run it *shows* it, and who finds
+//! nothing else *takes it back*, opens it again, and takes from it like everybody. The worker that had it sees that,
+//! and leaves the rest. Nobody waits behind a long task, then, and no run is out of the reach of a
+//! shutdown.
+//!
+//! # What is seen as not empty
+//!
+//! A task moves from the injector or the front to an open slab, into a run, and maybe back. In the
+//! first of these moves it is for some instructions in nobody's sight, in the last it goes against the
+//! order in which `Queue::is_empty` looks. So whoever has opened something tells the sleepers, as
+//! if it had been pushed. In a move from open to shown it is counted there before it is no longer counted
+//! here.
+
+use crate::sync::{AtomicBool, AtomicUsize, CachePadded, Mutex, Ordering};
+use crate::task::cell::TaskRef;
+use crate::task::slab::SlabRef;
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Some tasks of a slab, one after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) slab: SlabRef,
+    pub(crate) range: Range<u32>,
+}
+
+impl Run {
+    fn of(slab: SlabRef) -> Run {
+        let range = 0..slab.len();
+        Run { slab, range }
+    }
+
+    /// Takes the first tasks off the run, at most so many.
+    fn split(&mut self, most: u32) -> Range<u32> {
+        let end = self.range.start + most.min(self.len());
+        let first = self.range.start..end;
+        self.range.start = end;
+        first
+    }
+
+    fn len(&self) -> u32 {
+        self.range.end - self.range.start
+    }
+
+    fn has_pending(&self) -> bool {
+        self.slab.has_pending(self.range.clone())
+    }
+
+    /// The tasks that are pending.
+    fn pending(&self) -> impl Iterator<Item = TaskRef> {
+        self.slab.pending(self.range.clone())
+    }
+}
+
+/// The locks are leaves, but for `open`, under which those of `shown` are taken.
+pub(super) struct Runs {
+    /// In the order of their ids, and so in the order in which each thread submitted them.
+    open: CachePadded<Mutex<VecDeque<Run>>>,
+    /// How many are open.
+    open_len: AtomicUsize,
+    /// What each worker walks along.
+    shown: Box<[CachePadded<Shown>]>,
+    /// How many runs are shown.
+    shown_len: AtomicUsize,
+}
+
+struct Shown {
+    run: Mutex<Option<Run>>,
+    /// Whether it was taken back: to be looked at without the lock.
+    taken: AtomicBool,
+}
+
+impl Runs {
+    pub(super) fn new(lanes: usize) -> Self {
+        let shown = || {
+            CachePadded::new(Shown {
+                run: Mutex::new(None),
+                taken: AtomicBool::new(false),
+            })
+        };
+        Runs {
+            open: CachePadded::new(Mutex::new(VecDeque::new())),
+            open_len: AtomicUsize::new(0),
+            shown: (0..lanes).map(|_| shown()).collect(),
+            shown_len: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether nothing is open and nothing shown.
+    pub(super) fn is_empty(&self) -> bool {
+        // In this order, both Acquire: what is no longer open has been shown before; partner is the
+        // Release in `note_open`.
+        self.open_len.load(Ordering::Acquire) == 0 && self.shown_len.load(Ordering::Acquire) == 0
+    }
+
+    pub(super) fn has_open(&self) -> bool {
+        // Relaxed: a hint; the list is looked at under its lock.
+        self.open_len.load(Ordering::Relaxed) > 0
+    }
+
+    fn note_open(&self, open: &VecDeque<Run>) {
+        // Release: partner is the Acquire in `is_empty`.
+        self.open_len.store(open.len(), Ordering::Release);
+    }
+
+    fn insert(&self, open: &mut VecDeque<Run>, run: Run) {
+        let id = run.slab.first().plus(u64::from(run.range.start));
+        let place = open
+            .partition_point(|other| other.slab.first().plus(u64::from(other.range.start)) < id);
+        open.insert(place, run);
+        self.note_open(open);
+    }
+
+    /// Opens a slab.
+    pub(super) fn open(&self, slab: SlabRef) {
+        self.insert(&mut self.open.lock(), Run::of(slab));
+    }
+
+    /// A run of at most so many tasks, which the worker of that lane shows from now on. When little is
+    /// left, some of it is left to others.
+    pub(super) fn take(&self, lane: usize, most: u32) -> Option<Run> {
+        let mut open = self.open.lock();
+        let alone = open.len() == 1;
+        let first = open.front_mut()?;
+        let fair = if alone { first.len().div_ceil(2) } else { most };
+        let range = first.split(most.min(fair));
+        // The last run of a slab takes over its reference.
+        let slab = match first.len() {
+            0 => open.pop_front()?.slab,
+            _ => first.slab.clone(),
+        };
+        let run = Run { slab, range };
+        // Before it is no longer open. Relaxed: published with the length of `open`.
+        self.shown_len.fetch_add(1, Ordering::Relaxed);
+        {
+            let place = &self.shown[lane];
+            let mut shows = place.run.lock();
+            *shows = Some(run.clone());
+            // Relaxed: a hint, changed under the lock.
+            place.taken.store(false, Ordering::Relaxed);
+        }
+        self.note_open(&open);
+        Some(run)
+    }
+
+    /// Whether somebody has taken back what the worker of that lane shows.
+    pub(super) fn is_taken(&self, lane: usize) -> bool {
+        // Relaxed: only a hint to stop.
+        self.shown[lane].taken.load(Ordering::Relaxed)
+    }
+
+    /// The worker of that lane has come to the end of its run.
+    pub(super) fn hide(&self, lane: usize) {
+        let run = self.shown[lane].run.lock().take();
+        if run.is_some() {
+            // Relaxed: nothing pending is left in it that is not in the hand of this worker.
+            self.shown_len.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Opens again what some worker walks along. Says whether there was something.
+    pub(super) fn take_back(&self) -> bool {
+        if self.shown_len.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
+        let mut open = self.open.lock();
+        for shown in &self.shown {
+            let mut shows = shown.run.lock();
+            let Some(run) = shows.take() else {
+                continue;
+            };
+            // Relaxed: as in `take`.
+            shown.taken.store(true, Ordering::Relaxed);
+            drop(shows);
+            self.insert(&mut open, run);
+            // Release: who sees it gone from here, and looks again, sees it there.
+            self.shown_len.fetch_sub(1, Ordering::Release);
+            return true;
+        }
+        false
+    }
+
+    /// Closes all that is open, and gives what is pending, in order. What is shown stays so, and is
+    /// given too. Nobody takes or takes back meanwhile.
+    pub(super) fn drain(&self) -> Vec<TaskRef> {
+        let mut open = self.open.lock();
+        let drained = std::mem::take(&mut *open);
+        self.note_open(&open);
+        drop(open);
+        let mut pending = self.shown_pending();
+        pending.extend(drained.iter().flat_map(Run::pending));
+        pending
+    }
+
+    /// What is pending, in order. Nobody takes or takes back meanwhile.
+    pub(super) fn pending(&self) -> Vec<TaskRef> {
+        let mut pending = self.shown_pending();
+        pending.extend(self.open.lock().iter().flat_map(Run::pending));
+        pending
+    }
+
+    fn shown_pending(&self) -> Vec<TaskRef> {
+        let mut pending = Vec::new();
+        for shown in &self.shown {
+            let run = shown.run.lock();
+            pending.extend(run.iter().flat_map(Run::pending));
+        }
+        pending
+    }
+
+    /// Drops open runs in which nothing is pending. Nobody takes meanwhile.
+    pub(super) fn sweep(&self) {
+        let mut open = self.open.lock();
+        let (live, gone): (Vec<_>, Vec<_>) = open.drain(..).partition(Run::has_pending);
+        open.extend(live);
+        self.note_open(&open);
+        drop(open);
+        drop(gone);
+    }
+}

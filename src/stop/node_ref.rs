@@ -1,0 +1,426 @@
+//! A counted pointer to a node, and the way to what lies around it.
+#![allow(
+    unsafe_code,
+    reason = "counted pointers to allocations of different types"
+)]
+
+use super::cause::{StopCause, StopReason};
+use super::listeners::{Key, Listen, Listeners, Topic};
+use super::node::{CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, Node, SET, STEP, Side, Solo};
+use crate::sync::{Arc, AtomicU32, Ordering, Tries};
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::Deref;
+use std::process;
+use std::ptr::{self, NonNull};
+
+/// A node of its own.
+static PLAIN: Kind = Kind {
+    free: free_plain,
+    raise: |node, cause| node.raise(cause),
+    saw: |_| {},
+    reason: StopReason::Requested,
+};
+
+/// # Safety
+///
+/// As [`Kind::free`] says; the node was made by [`NodeRef::plain`].
+unsafe fn free_plain(node: NonNull<Node>) -> Option<NodeRef> {
+    // SAFETY: a plain node came from a `Box<Solo>` in `NodeRef::plain`, and the caller vouches
+    // that nobody else points to it any more.
+    let mut solo = unsafe { Box::from_raw(node.cast::<Solo>().as_ptr()) };
+    solo.take_parent()
+}
+
+/// One counted pointer to a node.
+///
+/// Invariant 6: it owns one of the node's counts (of its slab's, if it is in one), and the pointer may
+/// be used for the whole allocation that the node is in. The node is at the start of a `Solo`, or,
+/// if it has `IN_SLAB`, of a `Member` that lies as far behind a `Head` as the node says.
+pub(crate) struct NodeRef(NonNull<Node>);
+
+// SAFETY: a node and what is around it are `Sync` (atomics, a `CauseCell`, `OnceArc`s of `Send + Sync`
+// values, a `NodeRef`), and what embeds them vouches for the rest in `NodeRef::from_raw`. The last
+// count may be given up on any thread, which `from_raw` demands too.
+unsafe impl Send for NodeRef {}
+// SAFETY: as above.
+unsafe impl Sync for NodeRef {}
+
+impl NodeRef {
+    /// A new node that stands alone, under `parent` if there is one.
+    pub(crate) fn plain(parent: Option<NodeRef>) -> NodeRef {
+        let node = Box::new(Solo::new(0, 1, &PLAIN, parent));
+        // SAFETY: the pointer is that of a whole `Box<Solo>`, which `PLAIN.free` gives back; the one
+        // count that the node was born with is this reference's; a `Solo` is `Send` and `Sync`.
+        unsafe { NodeRef::from_raw(NonNull::from(Box::leak(node)).cast()) }
+    }
+
+    /// Takes over one count of the node.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns that count and gives it up. The pointer is valid for the whole allocation
+    /// that the node's kind frees, and that allocation may be used and freed from any thread. What
+    /// invariant 6 says of the node's surroundings holds.
+    pub(crate) unsafe fn from_raw(node: NonNull<Node>) -> NodeRef {
+        NodeRef(node)
+    }
+
+    /// Gives up this reference, but not its count, which the caller now owns.
+    pub(crate) fn into_raw(self) -> NonNull<Node> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(crate) fn as_ptr(&self) -> NonNull<Node> {
+        self.0
+    }
+
+    /// The head of the slab that the node is in, if it is in one.
+    #[inline]
+    pub(crate) fn head(&self) -> Option<NonNull<Head>> {
+        // Relaxed: the bit and the distance were written before the node was shared, and stay.
+        if self.word().load(Ordering::Relaxed) & IN_SLAB == 0 {
+            return None;
+        }
+        let steps = self.count.load(Ordering::Relaxed) as usize;
+        // SAFETY: by invariant 6 the head lies so far before the node, in the same allocation.
+        Some(unsafe { self.0.byte_sub(steps * STEP) }.cast())
+    }
+
+    #[inline]
+    fn head_ref(&self) -> Option<&Head> {
+        // SAFETY: by invariant 6 there is a head, which lives as long as this reference, and is only
+        // ever shared.
+        self.head().map(|head| unsafe { head.as_ref() })
+    }
+
+    fn solo(&self) -> &Solo {
+        debug_assert!(self.head().is_none(), "a node in a slab");
+        // SAFETY: by invariant 6 a node that is in no slab is at the start of a `Solo`, which lives as
+        // long as this reference, and is only ever shared.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    fn member(&self) -> &Member {
+        debug_assert!(self.head().is_some(), "a node in no slab");
+        // SAFETY: by invariant 6 a node in a slab is at the start of a `Member`; the rest as above.
+        unsafe { self.0.cast().as_ref() }
+    }
+
+    /// Where the node's references are counted.
+    #[inline]
+    fn references(&self) -> &AtomicU32 {
+        match self.head_ref() {
+            Some(head) => &head.count,
+            None => &self.count,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &'static Kind {
+        match self.head_ref() {
+            Some(head) => head.kind,
+            None => self.solo().kind,
+        }
+    }
+
+    fn side(&self) -> Option<&Side> {
+        match self.head() {
+            Some(_) => self.member().side.get(),
+            None => Some(&self.solo().side),
+        }
+    }
+
+    fn side_or_new(&self) -> &Side {
+        match self.head() {
+            Some(_) => self.member().side.get_or_init(|| Arc::new(Side::new())),
+            None => &self.solo().side,
+        }
+    }
+
+    fn listeners(&self) -> Option<&Listeners> {
+        self.side()?.listeners.get()
+    }
+
+    /// Whether this is the only reference. It then stays so for as long as it is neither cloned nor
+    /// shown in a slot (`task/slot.rs`), since new references are made from old ones, or from what is
+    /// shown. Cheaper than an atomic subtraction. Never so for a node in a slab: its distance from
+    /// the head, which is there in place of the count, is more than one step.
+    #[inline]
+    pub(crate) fn is_only(&self) -> bool {
+        // Acquire: partner is the Release of the subtraction that gave up the last but one reference,
+        // after which all that was done through it is visible.
+        self.count.load(Ordering::Acquire) == 1
+    }
+
+    pub(crate) fn same(&self, other: &NodeRef) -> bool {
+        ptr::eq(self.0.as_ptr(), other.0.as_ptr())
+    }
+
+    /// Sets the node in the way of its kind.
+    pub(crate) fn raise_as_kind(&self, cause: &StopCause) -> bool {
+        (self.kind().raise)(self, cause)
+    }
+
+    /// Notes that the one to whom this node was given has seen it set.
+    pub(crate) fn note_seen(&self) {
+        (self.kind().saw)(self);
+    }
+
+    /// This node and its ancestors, nearest first.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &NodeRef> {
+        std::iter::successors(Some(self), |node| node.parent())
+    }
+}
+
+/// Setting, and hearing of it.
+impl NodeRef {
+    /// Sets this node with `cause` unless it reads set already. True for the one call that did.
+    ///
+    /// When it returns, the node reads set and has its cause, whoever won; the winner has told
+    /// every listener.
+    pub(crate) fn raise(&self, cause: &StopCause) -> bool {
+        if self.reads_set() {
+            return false;
+        }
+        // Release: partner is the Acquire in `confirm`, so that all that the setter did before is
+        // visible. Acquire: partner is the Release half of the RMW in `listen`, so that the list that
+        // it made is visible.
+        let before = self.word().fetch_or(SET | CAUSED, Ordering::AcqRel);
+        let won = before & (SET | CAUSED) == 0;
+        if won {
+            // SAFETY: the line above set `CAUSED`, which is set once.
+            unsafe { self.write_cause(cause) };
+            self.tell_stop(before);
+        }
+        won
+    }
+
+    /// Writes the cause.
+    ///
+    /// # Safety
+    ///
+    /// The caller has set `CAUSED`, or has made the node with it, and calls this once.
+    pub(crate) unsafe fn write_cause(&self, cause: &StopCause) {
+        let side = self.side_or_new();
+        // SAFETY: the bit is set once, and so this is called once.
+        unsafe { side.cause.write(cause) };
+    }
+
+    /// Tells those who listen for the stop, if the word as it was before `SET` says that there may
+    /// be some.
+    pub(crate) fn tell_stop(&self, before: u32) {
+        if before & LISTENED != 0 {
+            self.tell(&[Topic::Stop]);
+        }
+    }
+
+    /// Tells those who listen for `topics`.
+    #[cold]
+    pub(crate) fn tell(&self, topics: &[Topic]) {
+        if let Some(listeners) = self.listeners() {
+            listeners.notify(topics);
+        }
+    }
+
+    /// Puts `listener` on the list and sets `bit` of the word. `happened` looks at the word as it
+    /// was before and says whether what is listened for had happened by then.
+    ///
+    /// `Some(key)`: it is on the list and hears, or has been taken off it to hear. `None`: the
+    /// thing had happened, and the listener does not hear of it from here.
+    ///
+    /// Why none is lost and none hears twice: this RMW and the one that makes the thing happen are
+    /// on one word, so one of them is first. If ours is, the other one sees the bit, and tells. If
+    /// theirs is, we see that it happened, and take the listener off again; should it be gone, the
+    /// other side saw the bit from somebody else, has taken it, and tells.
+    pub(crate) fn listen(
+        &self,
+        topic: Topic,
+        bit: u32,
+        happened: impl FnOnce(u32) -> bool,
+        listener: Arc<dyn Listen>,
+    ) -> Option<Key> {
+        let list = &self.side_or_new().listeners;
+        let list = list.get_or_init(|| Arc::new(Listeners::new()));
+        let key = list.add(topic, listener);
+        // Release: the list that was made above is visible to who sees the bit. Acquire: when it
+        // has happened already, what came before it is visible to us.
+        let before = self.word().fetch_or(bit, Ordering::AcqRel);
+        (!happened(before) || !list.remove(key)).then_some(key)
+    }
+
+    /// Takes a listener off the list. False: it has heard, or is about to.
+    pub(crate) fn unlisten(&self, key: Key) -> bool {
+        self.listeners().is_some_and(|list| list.remove(key))
+    }
+
+    /// The cause, when the node reads set. The first answer stays the answer.
+    pub(crate) fn cause(&self) -> Option<StopCause> {
+        if !self.reads_set() {
+            return None;
+        }
+        // Acquire: as in `confirm`.
+        if self.word().load(Ordering::Acquire) & CAUSED == 0 {
+            // Set by an ancestor. Its cause becomes ours for good, so that a later look cannot find
+            // another one lower down. (None if the node was set itself since we looked.)
+            let cause = self.chain().skip(1).find_map(NodeRef::own_cause);
+            if let Some(cause) = cause {
+                // Relaxed: the cause is published by its own store, and the bit orders nothing.
+                let before = self.word().fetch_or(CAUSED, Ordering::Relaxed);
+                if before & CAUSED == 0 {
+                    // SAFETY: the line above set `CAUSED`.
+                    unsafe { self.write_cause(&cause) };
+                }
+            }
+        }
+        Some(self.await_cause())
+    }
+
+    /// The cause of a node whose own flag is set.
+    fn own_cause(&self) -> Option<StopCause> {
+        // Acquire: as in `confirm`.
+        let set = self.word().load(Ordering::Acquire) & SET != 0;
+        set.then(|| self.await_cause())
+    }
+
+    /// The cause, which is there, or about to be written by a thread that is a few instructions away.
+    fn await_cause(&self) -> StopCause {
+        let mut tries = Tries::default();
+        loop {
+            if let Some(cause) = self.side().and_then(|side| side.cause.get()) {
+                return cause;
+            }
+            tries.again();
+        }
+    }
+}
+
+impl Clone for NodeRef {
+    #[inline]
+    fn clone(&self) -> Self {
+        // Relaxed: a new count is made from a live one, as in `Arc`.
+        let before = self.references().fetch_add(1, Ordering::Relaxed);
+        if before > u32::MAX / 2 {
+            // As `Arc` does: two thousand million references are a leak, and a count that wraps
+            // round would be unsound.
+            process::abort();
+        }
+        NodeRef(self.0)
+    }
+}
+
+impl Drop for NodeRef {
+    #[inline]
+    fn drop(&mut self) {
+        if self.is_only() || self.references().fetch_sub(1, Ordering::AcqRel) == 1 {
+            // Release of the subtraction: what this thread did with the node happens before it is
+            // freed. Acquire, for the last one: what all others did is visible to it.
+            free_chain(self.0);
+        }
+    }
+}
+
+/// Frees a node of which the caller owned the last count, and then each ancestor whose last count that was: in
+/// a loop, so that a chain of any length is freed in a constant amount of stack.
+#[cold]
+fn free_chain(mut node: NonNull<Node>) {
+    loop {
+        // SAFETY: this thread owned the last count of `node`, and so alone still points to it. The
+        // count is gone, so what is lent here is not dropped.
+        let last = ManuallyDrop::new(unsafe { NodeRef::from_raw(node) });
+        let kind = last.kind();
+        // SAFETY: `kind` is the node's own, and nobody else points to the node.
+        let parent = unsafe { (kind.free)(node) };
+        let Some(parent) = parent.map(ManuallyDrop::new) else {
+            return;
+        };
+        // As in `NodeRef::drop`; the child's count on the parent is still ours, so it is alive.
+        if parent.references().fetch_sub(1, Ordering::AcqRel) != 1 {
+            return;
+        }
+        node = parent.0;
+    }
+}
+
+/// References to one node that are not in use: they are taken and given back without touching its
+/// count, which is corrected by the dozen.
+///
+/// Invariant 7: it owns `spare` of the node's counts besides the one that `node` owns.
+pub(crate) struct Hoard {
+    node: NodeRef,
+    spare: u32,
+}
+
+/// How many counts are added at once, and how many above that are kept.
+const DOZENS: u32 = 256;
+
+impl Hoard {
+    pub(crate) fn new(node: NodeRef) -> Hoard {
+        Hoard { node, spare: 0 }
+    }
+
+    /// What they are references to.
+    pub(crate) fn node(&self) -> &NodeRef {
+        &self.node
+    }
+
+    pub(crate) fn is_of(&self, node: &NodeRef) -> bool {
+        self.node.same(node)
+    }
+
+    pub(crate) fn take(&mut self) -> NodeRef {
+        if self.spare == 0 {
+            // Relaxed: as in `clone`.
+            let before = self.node.references().fetch_add(DOZENS, Ordering::Relaxed);
+            if before > u32::MAX / 2 {
+                process::abort();
+            }
+            self.spare = DOZENS;
+        }
+        self.spare -= 1;
+        // SAFETY: by invariant 7 we own the count that the new reference takes over.
+        unsafe { NodeRef::from_raw(self.node.0) }
+    }
+
+    /// Takes a reference to the same node into store.
+    pub(crate) fn give(&mut self, node: NodeRef) {
+        debug_assert!(self.is_of(&node), "another node");
+        // From here on its count is ours.
+        let _ = node.into_raw();
+        self.spare += 1;
+        if self.spare > 2 * DOZENS {
+            self.release(DOZENS);
+        }
+    }
+
+    fn release(&mut self, counts: u32) {
+        self.spare -= counts;
+        // Release: as in `NodeRef::drop`. The count of `node` is left, so nothing is to be freed.
+        self.node.references().fetch_sub(counts, Ordering::Release);
+    }
+}
+
+impl Drop for Hoard {
+    fn drop(&mut self) {
+        self.release(self.spare);
+    }
+}
+
+impl Deref for NodeRef {
+    type Target = Node;
+
+    #[inline]
+    fn deref(&self) -> &Node {
+        // SAFETY: by invariant 6 we own a count, so the node is alive, and it is only ever shared.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node")
+            .field("set", &(self.word().load(Ordering::Relaxed) & SET != 0))
+            .field("cause", &self.side().and_then(|side| side.cause.get()))
+            .field("has_parent", &self.parent().is_some())
+            .finish_non_exhaustive()
+    }
+}

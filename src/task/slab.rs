@@ -1,0 +1,412 @@
+//! Cells of a batch: many tasks of the same types in one allocation, which share what they can.
+//!
+//! ```text
+//! │ head: count, kind │ table │ first id │ len │ stride │ parent │ cell │ cell │ cell …
+//!                                                       cell:  │ node │ side │ closure, then value │
+//! ```
+//!
+//! A slab is small: a couple of kilobytes, or one cell if that is more. All references to its
+//! cells are counted in its head, and it is freed as a whole when the last one goes, so a handle or an
+//! event of one task keeps the (empty) cells of its neighbours. The queue has one reference to the slab,
+//! to its first cell, and goes through the others with [`SlabRef`].
+//!
+//! The right to a cell's contents is had from the task's own transitions, as everywhere: nothing about
+//! a slab decides who runs what.
+#![allow(
+    unsafe_code,
+    reason = "many cells of one type lie behind one head in one allocation"
+)]
+
+use super::cell::TaskRef;
+use super::contents::{Contents, Table};
+use super::stash;
+use super::state::State;
+use crate::report::{TaskId, TaskStatus};
+use crate::stop::StopEvent;
+use crate::stop::node::{Head, Kind, Member, Node, NodeRef};
+use crate::sync::UnsafeCell;
+use std::alloc::{self, Layout};
+use std::borrow::Borrow;
+use std::fmt;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, offset_of};
+use std::ops::{Deref, Range};
+use std::ptr::{self, NonNull};
+
+/// About how many bytes a slab may have, and how many cells.
+const MOST_BYTES: usize = 2048;
+const MOST_CELLS: usize = 64;
+
+/// What a slab begins with.
+#[repr(C)]
+pub(crate) struct Slab {
+    head: Head,
+    table: &'static Table,
+    /// The id of the first task; those of the others follow.
+    first: TaskId,
+    len: u32,
+    /// From one cell to the next, in bytes.
+    stride: u32,
+    /// How many cells there was room for.
+    room: u32,
+    /// The cells point to it too, but own no count.
+    parent: NodeRef,
+}
+
+#[repr(C)]
+struct Cell<F, T> {
+    node: Member,
+    contents: UnsafeCell<Contents<F, T>>,
+}
+
+/// Ties what a slab needs to know of its types to them.
+struct Of<F, T>(F, T);
+
+impl<F, T> Of<F, T>
+where
+    F: FnOnce(&StopEvent) -> T,
+{
+    const TABLE: &'static Table = &Table::of::<F, T>(offset_of!(Cell<F, T>, contents), |_| None);
+    const KIND: &'static Kind = &super::life::kind(free_slab::<F, T>);
+    /// Where the first cell lies.
+    const BEGIN: usize = size_of::<Slab>().next_multiple_of(align_of::<Cell<F, T>>());
+    const ROOM: usize = {
+        let room = MOST_BYTES.saturating_sub(Self::BEGIN) / size_of::<Cell<F, T>>();
+        if room < 1 {
+            1
+        } else if room > MOST_CELLS {
+            MOST_CELLS
+        } else {
+            room
+        }
+    };
+
+    fn layout(room: usize) -> Layout {
+        let size = Self::BEGIN + room * size_of::<Cell<F, T>>();
+        let align = align_of::<Slab>().max(align_of::<Cell<F, T>>());
+        Layout::from_size_align(size, align).expect("a slab is small, or one cell large")
+    }
+
+    /// Where the cell lies, behind the slab's start.
+    fn distance(index: usize) -> usize {
+        Self::BEGIN + index * size_of::<Cell<F, T>>()
+    }
+}
+
+/// A slab to which closures are still added. Dropping it drops them.
+pub(crate) struct Draft<F, T>
+where
+    F: FnOnce(&StopEvent) -> T,
+{
+    /// Room for a [`Slab`], which has not been written, and for cells, of which `len` have.
+    place: NonNull<Slab>,
+    len: usize,
+    room: usize,
+    /// What the tasks will be under.
+    parent: NodeRef,
+    owns: PhantomData<(F, fn() -> T)>,
+}
+
+impl<F, T> Draft<F, T>
+where
+    F: FnOnce(&StopEvent) -> T + Send,
+    T: Send,
+{
+    /// With room for so many closures, and at least one.
+    pub(crate) fn new(parent: NodeRef, room: usize) -> Self {
+        let room = room.clamp(1, Of::<F, T>::ROOM);
+        let layout = Of::<F, T>::layout(room);
+        // SAFETY: the layout has a size: that of a `Slab` at least.
+        let place = NonNull::new(unsafe { alloc::alloc(layout) });
+        Draft {
+            place: place
+                .unwrap_or_else(|| alloc::handle_alloc_error(layout))
+                .cast(),
+            len: 0,
+            room,
+            parent,
+            owns: PhantomData,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.len == self.room
+    }
+
+    /// Adds a closure.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room.
+    pub(crate) fn push(&mut self, closure: F) {
+        assert!(!self.is_full(), "there is room");
+        let distance = Of::<F, T>::distance(self.len);
+        // SAFETY: the parent's count is the slab's, which outlives its cells; what is lent here is taken
+        // out before the cell is given up.
+        let lent = unsafe { NodeRef::from_raw(self.parent.as_ptr()) };
+        let cell = Cell::<F, T> {
+            node: Member::new(State::pending(true), distance, Some(lent)),
+            contents: Contents::closure(closure),
+        };
+        let place = self.cell(self.len);
+        // SAFETY: the place is one for a cell, ours alone, and not in use.
+        unsafe { place.write(cell) };
+        self.len += 1;
+    }
+
+    /// Makes tasks of the closures, with ids that begin with `first`, or tasks that were refused. The slab has one reference for
+    /// its maker, who gets it, and one for each handle, which [`SlabRef::handle`] gives.
+    ///
+    /// # Safety
+    ///
+    /// The closures and the values are gone before anything that they borrow ends. (Trivially so when
+    /// both are `'static`.) There is at least one closure.
+    pub(crate) unsafe fn finish(self, first: TaskId, accepted: bool) -> SlabRef {
+        let draft = ManuallyDrop::new(self);
+        let (place, len) = (draft.place, draft.len);
+        let small = |number: usize| u32::try_from(number).expect("a slab is small");
+        // SAFETY: the draft is neither dropped nor used for its parent again.
+        let parent = unsafe { ptr::read(&raw const draft.parent) };
+        let slab = Slab {
+            head: Head::new(small(len + 1), Of::<F, T>::KIND),
+            table: Of::<F, T>::TABLE,
+            first,
+            len: small(len),
+            stride: small(size_of::<Cell<F, T>>()),
+            room: small(draft.room),
+            parent,
+        };
+        // SAFETY: the place is for a slab, ours alone, and has not been written.
+        unsafe { place.write(slab) };
+        // SAFETY: the first cell is inside of the allocation.
+        let node = unsafe { place.byte_add(Of::<F, T>::distance(0)) }.cast::<Node>();
+        // SAFETY: the node is that of a `Member` which lies as far behind its head as it says, with a
+        // pointer to the whole slab. The slab may be used and freed on any thread: closures, values
+        // and payloads are `Send` and touched by one thread at a time; the rest is atomics and shared
+        // data. This reference takes one of the counts.
+        let node = unsafe { NodeRef::from_raw(node) };
+        // SAFETY: it is that of a task in a slab.
+        let slab = SlabRef(unsafe { TaskRef::from_node(node) });
+        if !accepted {
+            for index in 0..slab.len() {
+                slab.lend(index).state().refuse();
+            }
+        }
+        slab
+    }
+}
+
+impl<F, T> Draft<F, T>
+where
+    F: FnOnce(&StopEvent) -> T,
+{
+    fn cell(&self, index: usize) -> NonNull<Cell<F, T>> {
+        assert!(index < self.room, "there is room for it");
+        // SAFETY: the index is below `room`, so that is inside of the allocation.
+        unsafe { self.place.byte_add(Of::<F, T>::distance(index)) }.cast()
+    }
+}
+
+impl<F, T> Drop for Draft<F, T>
+where
+    F: FnOnce(&StopEvent) -> T,
+{
+    fn drop(&mut self) {
+        /// Frees the memory, even if a closure's drop panics.
+        struct Free(NonNull<Slab>, Layout);
+        impl Drop for Free {
+            fn drop(&mut self) {
+                // SAFETY: it was allocated with this layout in `Draft::new`, and is not used again.
+                unsafe { alloc::dealloc(self.0.as_ptr().cast(), self.1) };
+            }
+        }
+        let _free = Free(self.place, Of::<F, T>::layout(self.room));
+        for index in 0..self.len {
+            // SAFETY: the first `len` cells have been written, and are ours alone; each is moved out once.
+            let Cell { mut node, contents } = unsafe { self.cell(index).read() };
+            // The count is the slab's.
+            let _lent = node.take_parent().map(NodeRef::into_raw);
+            // SAFETY: the contents are a closure, which is moved out once.
+            let closure = contents.with_mut(|it| unsafe { it.cast::<F>().read() });
+            super::context::contained(|| drop(closure));
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`Kind::free`] says; and the node is that of a cell in a slab of these types.
+unsafe fn free_slab<F, T>(node: NonNull<Node>) -> Option<NodeRef>
+where
+    F: FnOnce(&StopEvent) -> T,
+{
+    // SAFETY: no count is left, and none is given up: what is made here is not dropped.
+    let last = ManuallyDrop::new(unsafe { NodeRef::from_raw(node) });
+    let place = last.head()?.cast::<Slab>();
+    // SAFETY: the slab was written by `Draft::finish`, and nobody else points to it any more.
+    let slab = unsafe { place.read() };
+    for index in 0..slab.len as usize {
+        // SAFETY: inside of the allocation.
+        let cell = unsafe { place.byte_add(Of::<F, T>::distance(index)) }.cast::<Member>();
+        // SAFETY: it was written by `Draft::finish`, and is not used again. The contents beside it are
+        // not dropped: whoever ended the task or held its handle has moved them out or dropped them.
+        let mut member = unsafe { cell.read() };
+        // The count is the slab's.
+        let _lent = member.take_parent().map(NodeRef::into_raw);
+    }
+    let layout = Of::<F, T>::layout(slab.room as usize);
+    // SAFETY: it was allocated with this layout in `Draft::new`, and is not used again.
+    unsafe { alloc::dealloc(place.as_ptr().cast(), layout) };
+    stash::give_back_reference(slab.parent)
+}
+
+/// The slab that the task is in, if it is in one.
+#[inline]
+pub(super) fn around(task: &TaskRef) -> Option<&Slab> {
+    let head = task.node().head()?;
+    // SAFETY: the head of a slab in which a task lies is the first field of a `Slab`, which lives as
+    // long as the reference and is only ever shared.
+    Some(unsafe { head.cast().as_ref() })
+}
+
+impl Slab {
+    pub(super) fn table(&self) -> &'static Table {
+        self.table
+    }
+
+    pub(super) fn id_of(&self, task: &TaskRef) -> TaskId {
+        let begin = ptr::from_ref(self).addr();
+        let distance = task.node().as_ptr().addr().get() - begin;
+        let behind = distance - size_of::<Slab>();
+        // What lies between the slab and its first cell is less than a cell.
+        self.first.plus((behind / self.stride as usize) as u64)
+    }
+}
+
+/// One counted reference to a slab.
+///
+/// Invariant: the task is the first of a slab.
+#[repr(transparent)]
+pub(crate) struct SlabRef(TaskRef);
+
+impl SlabRef {
+    /// The slab, if what was in the queue is one, and not a task that lies alone.
+    pub(crate) fn try_from(task: TaskRef) -> Result<SlabRef, TaskRef> {
+        if around(&task).is_some() {
+            Ok(SlabRef(task))
+        } else {
+            Err(task)
+        }
+    }
+
+    /// As [`try_from`](Self::try_from), for one that stays there.
+    pub(crate) fn behind(task: &TaskRef) -> Option<&SlabRef> {
+        around(task)?;
+        // SAFETY: a `SlabRef` is a `TaskRef` (`repr(transparent)`), and what is in the queue and in a
+        // slab is the first task of that.
+        Some(unsafe { &*ptr::from_ref(task).cast::<SlabRef>() })
+    }
+
+    /// As it is in the queue.
+    pub(crate) fn into_entry(self) -> TaskRef {
+        self.0
+    }
+
+    fn slab(&self) -> &Slab {
+        around(&self.0).expect("a task in a slab")
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.slab().len
+    }
+
+    /// The id of the first task.
+    pub(crate) fn first(&self) -> TaskId {
+        self.slab().first
+    }
+
+    /// A task of the slab, without a count of its own.
+    #[inline]
+    pub(crate) fn lend(&self, index: u32) -> Lent<'_> {
+        let slab = self.slab();
+        assert!(index < slab.len, "a task of the slab");
+        let distance = index as usize * slab.stride as usize;
+        // SAFETY: the cells lie one after the other, and there is one of that index.
+        let node = unsafe { self.0.node().as_ptr().byte_add(distance) };
+        // SAFETY: it is a task's node; the reference is not dropped, and the slab lives as long as
+        // this one is borrowed.
+        Lent(
+            ManuallyDrop::new(unsafe { TaskRef::lent(node) }),
+            PhantomData,
+        )
+    }
+
+    /// One of the references that the slab was made with, to the task of that index.
+    ///
+    /// # Safety
+    ///
+    /// This is called once for each task.
+    pub(crate) unsafe fn handle(&self, index: u32) -> TaskRef {
+        let lent = self.lend(index);
+        // SAFETY: the slab was made with a count for each task, and this is the one that takes it.
+        unsafe { lent.twin() }
+    }
+
+    /// Whether a task among those of these indices is pending.
+    pub(crate) fn has_pending(&self, mut range: Range<u32>) -> bool {
+        range.any(|index| self.is_pending(index))
+    }
+
+    /// Those tasks among these that are pending.
+    pub(crate) fn pending(&self, range: Range<u32>) -> impl Iterator<Item = TaskRef> {
+        let pending = range.filter(|index| self.is_pending(*index));
+        pending.map(|index| self.lend(index).clone())
+    }
+
+    fn is_pending(&self, index: u32) -> bool {
+        !self.lend(index).state().load().has_begun()
+    }
+}
+
+impl Clone for SlabRef {
+    fn clone(&self) -> Self {
+        SlabRef(self.0.clone())
+    }
+}
+
+impl fmt::Debug for SlabRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slab")
+            .field("first", &self.first())
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// A task that lives because its slab is borrowed.
+pub(crate) struct Lent<'a>(ManuallyDrop<TaskRef>, PhantomData<&'a SlabRef>);
+
+impl Lent<'_> {
+    /// Whether it will never start.
+    pub(crate) fn is_husk(&self) -> bool {
+        self.state().load().status() == TaskStatus::NeverStarted
+    }
+}
+
+impl Deref for Lent<'_> {
+    type Target = TaskRef;
+
+    fn deref(&self) -> &TaskRef {
+        &self.0
+    }
+}
+
+impl Borrow<TaskRef> for Lent<'_> {
+    fn borrow(&self) -> &TaskRef {
+        &self.0
+    }
+}

@@ -8,7 +8,7 @@
 //! not in the node itself.
 //!
 //! ```text
-//! alone      │ node │ kind │ side: cause, listeners │ what the embedder has …
+//! alone      │ node │ kind │ what the embedder has … │ side: cause, listeners
 //! in a slab  │ head: count, kind │ … │ node │ side, once there is one │ … │ node │ side │ …
 //! ```
 //!
@@ -65,6 +65,8 @@ pub(crate) struct Kind {
     pub(crate) saw: fn(&NodeRef),
     /// The reason that a plain `set()` gives.
     pub(crate) reason: StopReason,
+    /// How far behind a node that stands alone its [`Side`] lies, in bytes.
+    pub(crate) side: usize,
 }
 
 /// What a poll looks at.
@@ -77,12 +79,12 @@ pub(crate) struct Node {
     parent: Option<NodeRef>,
 }
 
-/// A node that stands alone, or at the start of something larger.
+/// A node that stands alone, or at the start of something larger, which has a [`Side`] where the kind
+/// says.
 #[repr(C)]
 pub(crate) struct Solo {
     node: Node,
     pub(super) kind: &'static Kind,
-    pub(super) side: Side,
 }
 
 /// A node in a slab.
@@ -108,7 +110,7 @@ pub(crate) struct Side {
 }
 
 impl Side {
-    pub(super) fn new() -> Side {
+    pub(crate) fn new() -> Side {
         Side {
             cause: CauseCell::new(),
             listeners: OnceArc::new(),
@@ -129,13 +131,18 @@ impl Solo {
                 parent,
             },
             kind,
-            side: Side::new(),
         }
     }
 
     /// Gives up the parent, when the node is about to be freed.
     pub(crate) fn take_parent(&mut self) -> Option<NodeRef> {
         self.node.parent.take()
+    }
+
+    /// Whether the side may have anything in it. If not, it need not be dropped.
+    pub(crate) fn has_side(&mut self, heard: u32) -> bool {
+        // Relaxed: `&mut self` says that all that was done to the node happened before.
+        self.node.word.load(Ordering::Relaxed) & (CAUSED | LISTENED | heard) != 0
     }
 }
 

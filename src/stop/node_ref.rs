@@ -9,7 +9,7 @@ use super::listeners::{Key, Listen, Listeners, Topic};
 use super::node::{CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, Node, SET, STEP, Side, Solo};
 use crate::sync::{Arc, AtomicU32, Ordering, Tries};
 use std::fmt;
-use std::mem::ManuallyDrop;
+use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
 use std::process;
 use std::ptr::{self, NonNull};
@@ -20,23 +20,32 @@ static PLAIN: Kind = Kind {
     raise: |node, cause| node.raise(cause),
     saw: |_| {},
     reason: StopReason::Requested,
+    side: offset_of!(Plain, side),
 };
+
+/// A node that stands alone.
+#[repr(C)]
+struct Plain {
+    node: Solo,
+    side: Side,
+}
 
 /// # Safety
 ///
 /// As [`Kind::free`] says; the node was made by [`NodeRef::plain`].
 unsafe fn free_plain(node: NonNull<Node>) -> Option<NodeRef> {
-    // SAFETY: a plain node came from a `Box<Solo>` in `NodeRef::plain`, and the caller vouches
+    // SAFETY: a plain node came from a `Box<Plain>` in `NodeRef::plain`, and the caller vouches
     // that nobody else points to it any more.
-    let mut solo = unsafe { Box::from_raw(node.cast::<Solo>().as_ptr()) };
-    solo.take_parent()
+    let mut plain = unsafe { Box::from_raw(node.cast::<Plain>().as_ptr()) };
+    plain.node.take_parent()
 }
 
 /// One counted pointer to a node.
 ///
 /// Invariant 6: it owns one of the node's counts (of its slab's, if it is in one), and the pointer may
-/// be used for the whole allocation that the node is in. The node is at the start of a `Solo`, or,
-/// if it has `IN_SLAB`, of a `Member` that lies as far behind a `Head` as the node says.
+/// be used for the whole allocation that the node is in. The node is at the start of a `Solo`, with a
+/// `Side` where its kind says, or, if it has `IN_SLAB`, of a `Member` that lies as far behind a `Head`
+/// as the node says.
 pub(crate) struct NodeRef(NonNull<Node>);
 
 // SAFETY: a node and what is around it are `Sync` (atomics, a `CauseCell`, `OnceArc`s of `Send + Sync`
@@ -49,9 +58,12 @@ unsafe impl Sync for NodeRef {}
 impl NodeRef {
     /// A new node that stands alone, under `parent` if there is one.
     pub(crate) fn plain(parent: Option<NodeRef>) -> NodeRef {
-        let node = Box::new(Solo::new(0, 1, &PLAIN, parent));
-        // SAFETY: the pointer is that of a whole `Box<Solo>`, which `PLAIN.free` gives back; the one
-        // count that the node was born with is this reference's; a `Solo` is `Send` and `Sync`.
+        let node = Box::new(Plain {
+            node: Solo::new(0, 1, &PLAIN, parent),
+            side: Side::new(),
+        });
+        // SAFETY: the pointer is that of a whole `Box<Plain>`, which `PLAIN.free` gives back; the one
+        // count that the node was born with is this reference's; a `Plain` is `Send` and `Sync`.
         unsafe { NodeRef::from_raw(NonNull::from(Box::leak(node)).cast()) }
     }
 
@@ -101,6 +113,14 @@ impl NodeRef {
         unsafe { self.0.cast().as_ref() }
     }
 
+    fn solo_side(&self) -> &Side {
+        let side = self.solo().kind.side;
+        // SAFETY: by invariant 6 a node that is in no slab has its `Side` there, in the same allocation.
+        let side = unsafe { self.0.byte_add(side) };
+        // SAFETY: as above; it lives as long as this reference, and is only ever shared.
+        unsafe { side.cast().as_ref() }
+    }
+
     fn member(&self) -> &Member {
         debug_assert!(self.head().is_some(), "a node in no slab");
         // SAFETY: by invariant 6 a node in a slab is at the start of a `Member`; the rest as above.
@@ -126,14 +146,14 @@ impl NodeRef {
     fn side(&self) -> Option<&Side> {
         match self.head() {
             Some(_) => self.member().side.get(),
-            None => Some(&self.solo().side),
+            None => Some(self.solo_side()),
         }
     }
 
     fn side_or_new(&self) -> &Side {
         match self.head() {
             Some(_) => self.member().side.get_or_init(|| Arc::new(Side::new())),
-            None => &self.solo().side,
+            None => self.solo_side(),
         }
     }
 

@@ -8,11 +8,12 @@
 use super::depot::Depot;
 use crate::report::TaskId;
 use crate::report::ledger::Ledger;
-use crate::stop::node::{Kind, Node, NodeRef, Solo};
+use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
 use crate::stop::{StopCause, StopReason};
 use crate::sync::Arc;
 use std::any::Any;
 use std::fmt;
+use std::mem::offset_of;
 use std::ops::Deref;
 use std::ptr::{self, NonNull};
 
@@ -32,6 +33,7 @@ pub(crate) trait Host: Send + Sync {
 #[repr(C)]
 pub(crate) struct Home {
     node: Solo,
+    side: Side,
     pub(crate) ledger: Ledger,
     pub(crate) host: Arc<dyn Host>,
     /// Memory for its tasks.
@@ -43,6 +45,7 @@ static HOME: Kind = Kind {
     raise: raise_home,
     saw: |_| {},
     reason: StopReason::Shutdown,
+    side: offset_of!(Home, side),
 };
 
 fn raise_home(node: &NodeRef, cause: &StopCause) -> bool {
@@ -104,6 +107,7 @@ impl HomeRef {
     pub(crate) fn new(parent: Option<NodeRef>, ledger: Ledger, host: Arc<dyn Host>) -> HomeRef {
         let home = Box::new(Home {
             node: Solo::new(0, 1, &HOME, parent),
+            side: Side::new(),
             ledger,
             host,
             depot: Depot::new(),

@@ -161,13 +161,15 @@ pub enum CancelOutcome {
     AlreadyDone(TaskStatus),
 }
 
-/// The kind of a task's node that is freed by `free`.
-pub(super) const fn kind(free: unsafe fn(NonNull<Node>) -> Option<NodeRef>) -> Kind {
+/// The kind of a task's node that is freed by `free`, and, if it stands alone, has its side so many
+/// bytes behind it.
+pub(super) const fn kind(free: unsafe fn(NonNull<Node>) -> Option<NodeRef>, side: usize) -> Kind {
     Kind {
         free,
         raise,
         saw: |node| State::new(node.word()).note_seen(),
         reason: StopReason::Requested,
+        side,
     }
 }
 

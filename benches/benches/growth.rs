@@ -1,11 +1,13 @@
-//! `growth` under criterion: submit and collect, so many at once, on a pool of their own.
+//! `growth` under criterion: submit and collect, so many at once, on a pool of their own,
+//! and beside it a peer, to show what the allocator and the memory do.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
 use stoppable_benches::submit_collect;
 
 fn bench(criterion: &mut Criterion) {
-    let mut ours = submit_collect::contenders().swap_remove(0);
+    let mut contenders = submit_collect::contenders();
+    contenders.retain(|it| ["ours", "threadpool+oneshot"].contains(&it.name));
     let mut group = criterion.benchmark_group("growth");
     group
         .sample_size(10)
@@ -13,9 +15,11 @@ fn bench(criterion: &mut Criterion) {
         .measurement_time(Duration::from_secs(2));
     for tasks in [1_000, 10_000, 100_000, 1_000_000] {
         group.throughput(Throughput::Elements(tasks as u64));
-        group.bench_function(BenchmarkId::new(ours.name, tasks), |bencher| {
-            bencher.iter_custom(|iterations| (0..iterations).map(|_| ours.run(tasks)).sum());
-        });
+        for contender in &mut contenders {
+            group.bench_function(BenchmarkId::new(contender.name, tasks), |bencher| {
+                bencher.iter_custom(|times| (0..times).map(|_| contender.run(tasks)).sum());
+            });
+        }
     }
     group.finish();
 }

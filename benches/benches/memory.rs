@@ -8,7 +8,7 @@ static ALLOC: Counting = Counting;
 
 fn main() {
     println!("| queued task with its handle | allocations | bytes |\n|---|---:|---:|");
-    for mut contender in memory::contenders() {
+    for mut contender in memory::batch_contenders() {
         let took = contender.run(100_000);
         println!(
             "| {} | {:.2} | {:.0} |",

@@ -5,7 +5,7 @@
 
 use crate::kit::Class::{Cancellable, Ours, Plain};
 use crate::kit::{Contender, submit_then_wait, work};
-use crate::pools;
+use crate::pools::{self, WORKERS};
 use qubit_executor::service::ExecutorService;
 use std::convert::Infallible;
 use std::time::Duration;
@@ -13,18 +13,30 @@ use std::time::Duration;
 /// All who do this work.
 pub fn contenders() -> Vec<Contender> {
     vec![
-        Contender::new("ours", Ours, ours),
+        Contender::new("ours", Ours, |n| ours(WORKERS, n)),
         Contender::new("tokio spawn_blocking", Cancellable, tokio_blocking),
-        Contender::new("tokio spawn", Cancellable, tokio_spawn),
-        Contender::new("threadpool", Plain, threadpool),
-        Contender::new("rusty_pool", Plain, rusty_pool),
-        Contender::new("rayon spawn", Plain, rayon),
-        Contender::new("qubit submit", Plain, qubit),
+        Contender::new("tokio spawn", Cancellable, |n| tokio_spawn(WORKERS, n)),
+        Contender::new("threadpool", Plain, |n| threadpool(WORKERS, n)),
+        Contender::new("rusty_pool", Plain, |n| rusty_pool(WORKERS, n)),
+        Contender::new("rayon spawn", Plain, |n| rayon(WORKERS, n)),
+        Contender::new("qubit submit", Plain, |n| qubit(WORKERS, n)),
     ]
 }
 
-fn ours(n: usize) -> Duration {
-    let pool = pools::ours();
+/// Those that can be given any number of threads, with so many.
+pub fn of_threads(threads: usize) -> Vec<Contender> {
+    vec![
+        Contender::new("ours", Ours, move |n| ours(threads, n)),
+        Contender::new("tokio spawn", Cancellable, move |n| tokio_spawn(threads, n)),
+        Contender::new("threadpool", Plain, move |n| threadpool(threads, n)),
+        Contender::new("rusty_pool", Plain, move |n| rusty_pool(threads, n)),
+        Contender::new("rayon spawn", Plain, move |n| rayon(threads, n)),
+        Contender::new("qubit submit", Plain, move |n| qubit(threads, n)),
+    ]
+}
+
+fn ours(threads: usize, n: usize) -> Duration {
+    let pool = pools::ours_of(threads);
     submit_then_wait(n, |tally, n| {
         for i in 0..n {
             let tally = tally.clone();
@@ -44,8 +56,8 @@ fn tokio_blocking(n: usize) -> Duration {
     })
 }
 
-fn tokio_spawn(n: usize) -> Duration {
-    let runtime = pools::tokio_async();
+fn tokio_spawn(threads: usize, n: usize) -> Duration {
+    let runtime = pools::tokio_async_of(threads);
     submit_then_wait(n, |tally, n| {
         for i in 0..n {
             let tally = tally.clone();
@@ -54,8 +66,8 @@ fn tokio_spawn(n: usize) -> Duration {
     })
 }
 
-fn threadpool(n: usize) -> Duration {
-    let pool = pools::threadpool();
+fn threadpool(threads: usize, n: usize) -> Duration {
+    let pool = pools::threadpool_of(threads);
     submit_then_wait(n, |tally, n| {
         for i in 0..n {
             let tally = tally.clone();
@@ -64,8 +76,8 @@ fn threadpool(n: usize) -> Duration {
     })
 }
 
-fn rusty_pool(n: usize) -> Duration {
-    let pool = pools::rusty_pool();
+fn rusty_pool(threads: usize, n: usize) -> Duration {
+    let pool = pools::rusty_pool_of(threads);
     let took = submit_then_wait(n, |tally, n| {
         for i in 0..n {
             let tally = tally.clone();
@@ -76,8 +88,8 @@ fn rusty_pool(n: usize) -> Duration {
     took
 }
 
-fn rayon(n: usize) -> Duration {
-    let pool = pools::rayon();
+fn rayon(threads: usize, n: usize) -> Duration {
+    let pool = pools::rayon_of(threads);
     submit_then_wait(n, |tally, n| {
         for i in 0..n {
             let tally = tally.clone();
@@ -86,8 +98,8 @@ fn rayon(n: usize) -> Duration {
     })
 }
 
-fn qubit(n: usize) -> Duration {
-    let pool = pools::qubit();
+fn qubit(threads: usize, n: usize) -> Duration {
+    let pool = pools::qubit_of(threads);
     let took = submit_then_wait(n, |tally, n| {
         for i in 0..n {
             let tally = tally.clone();

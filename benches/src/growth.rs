@@ -7,53 +7,24 @@ use crate::pools;
 use std::time::{Duration, Instant};
 use stoppable::{Shutdown, ShutdownReport, ThreadPool};
 
-/// Tasks in one batch.
-const BATCH: usize = 1_000;
-/// Batches that are timed at each age.
-const TIMED: usize = 100;
+/// Tasks in one batch. The times here are those of the median batch.
+pub const BATCH: usize = 1_000;
 
-/// The time of one task, after so many were done in the same pool.
-#[derive(Clone, Copy, Debug)]
-pub struct Age {
-    /// How many tasks were done before.
-    pub tasks: usize,
-    /// The time of one task then.
-    pub each: Duration,
-}
-
-/// Pools that grow old: at the ages 10³, 10⁴ … up to `n` tasks, the median of some batches.
-pub fn contenders() -> Vec<Contender<Vec<Age>>> {
+/// Pools that grow as old as their contenders: all that one is ever asked to do is done in one pool.
+pub fn pools() -> Vec<Contender> {
+    let (ours, threadpool) = (pools::ours(), pools::threadpool());
     vec![
-        Contender::new("ours", Ours, |n| {
-            let pool = pools::ours();
-            ages(n, || batch(&pool))
-        }),
-        Contender::new("threadpool+oneshot", Plain, |n| {
-            let pool = pools::threadpool();
-            ages(n, || threadpool_batch(&pool))
+        Contender::new("ours", Ours, move |n| batches(n, || batch(&ours))),
+        Contender::new("threadpool+oneshot", Plain, move |n| {
+            batches(n, || threadpool_batch(&threadpool))
         }),
     ]
 }
 
-/// As contenders of one task's time, for a pool of any age.
-fn ages(n: usize, mut batch: impl FnMut() -> Duration) -> Vec<Age> {
-    let mut ages = Vec::new();
-    let mut done = 0;
-    let mut target = BATCH;
-    while target <= n {
-        while done < target {
-            batch();
-            done += BATCH;
-        }
-        let timed: Vec<Duration> = (0..TIMED).map(|_| batch()).collect();
-        done += TIMED * BATCH;
-        ages.push(Age {
-            tasks: target,
-            each: median(&timed) / BATCH as u32,
-        });
-        target *= 10;
-    }
-    ages
+/// As many times the median as there were batches.
+fn batches(n: usize, mut batch: impl FnMut() -> Duration) -> Duration {
+    let timed: Vec<Duration> = (0..n.div_ceil(BATCH)).map(|_| batch()).collect();
+    median(&timed) * timed.len() as u32
 }
 
 fn batch(pool: &ThreadPool) -> Duration {

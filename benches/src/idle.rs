@@ -1,4 +1,4 @@
-//! How much processor time an idle pool takes in one second, after it has had work.
+//! How much processor time an idle pool takes in so many seconds, after it has had work.
 //!
 //! Read from the scheduler's own account of each thread, which Linux keeps; elsewhere it is zero.
 
@@ -9,38 +9,38 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// All whose idleness is looked at. The number of tasks does not matter.
+/// All whose idleness is looked at. They are idle for as many seconds as they are asked for tasks.
 pub fn contenders() -> Vec<Contender> {
     vec![
-        Contender::new("ours", Ours, |_| {
+        Contender::new("ours", Ours, |seconds| {
             let pool = pools::ours();
             for i in 0..WARM_UP as u64 {
                 let handle = pool.submit(move |_stop| work(i));
                 handle.join().expect("it completed");
             }
-            idle_second()
+            idle(seconds)
         }),
-        Contender::new("tokio", Cancellable, |_| {
+        Contender::new("tokio", Cancellable, |seconds| {
             let runtime = pools::tokio_async();
             for i in 0..WARM_UP as u64 {
                 let task = runtime.spawn(async move { work(i) });
                 runtime.block_on(task).expect("it completed");
             }
-            idle_second()
+            idle(seconds)
         }),
-        Contender::new("rayon", Plain, |_| {
+        Contender::new("rayon", Plain, |seconds| {
             let pool = pools::rayon();
             for i in 0..WARM_UP as u64 {
                 pool.install(|| work(i));
             }
-            idle_second()
+            idle(seconds)
         }),
     ]
 }
 
-fn idle_second() -> Duration {
+fn idle(seconds: usize) -> Duration {
     let before = processor_time();
-    thread::sleep(Duration::from_secs(1));
+    thread::sleep(Duration::from_secs(seconds as u64));
     processor_time().saturating_sub(before)
 }
 

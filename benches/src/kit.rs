@@ -181,16 +181,21 @@ struct GateState {
 impl Gate {
     /// Blocks every worker of a pool of [`WORKERS`](crate::pools::WORKERS): `submit` puts the one
     /// closure it is given into the pool. Returns when all of them are blocked.
-    pub fn block(mut submit: impl FnMut(Gate)) -> Gate {
+    pub fn block(submit: impl FnMut(Gate)) -> Gate {
+        Gate::block_all(crate::pools::WORKERS, submit)
+    }
+
+    /// The same for a pool of `workers`.
+    pub fn block_all(workers: usize, mut submit: impl FnMut(Gate)) -> Gate {
         let gate = Gate {
             inner: Arc::default(),
         };
-        for _ in 0..crate::pools::WORKERS {
+        for _ in 0..workers {
             submit(gate.clone());
         }
         let (state, changed) = &*gate.inner;
         let state = state.lock().expect("nobody panics with it");
-        let all = changed.wait_while(state, |state| state.inside < crate::pools::WORKERS);
+        let all = changed.wait_while(state, |state| state.inside < workers);
         drop(all.expect("nobody panics with it"));
         gate
     }

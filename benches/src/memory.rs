@@ -2,6 +2,9 @@
 //! the closure and a `u64` to give. Bytes as asked for, the queue's among them, without the vector
 //! that holds the handles and without what the allocator adds.
 //!
+//! A batch gives that vector itself, so its capacity is taken off there; the one allocation of it
+//! is not.
+//!
 //! Needs the [counting allocator](crate::alloc::Counting) in the binary.
 
 use crate::alloc::Counter;
@@ -12,6 +15,7 @@ use qubit_executor::service::ExecutorService;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use stoppable::{TaskHandle, ThreadPool};
 use tokio_util::sync::CancellationToken;
 
 /// What one task takes.
@@ -21,6 +25,15 @@ pub struct Footprint {
     pub allocations: f64,
     /// Bytes.
     pub bytes: f64,
+}
+
+impl Footprint {
+    fn of_each(n: usize, allocations: u64, bytes: i64) -> Footprint {
+        Footprint {
+            allocations: allocations as f64 / n as f64,
+            bytes: bytes as f64 / n as f64,
+        }
+    }
 }
 
 /// All who do this work.
@@ -36,6 +49,14 @@ pub fn contenders() -> Vec<Contender<Footprint>> {
         Contender::new("threadpool+oneshot", Plain, threadpool),
         Contender::new("rusty_pool", Plain, rusty_pool),
     ]
+}
+
+/// The same with a batch of ours before them.
+pub fn batch_contenders() -> Vec<Contender<Footprint>> {
+    let mut all = vec![Contender::new("ours, batch", Ours, ours_batch)];
+    all.extend(contenders());
+    all[1].name = "ours, one by one";
+    all
 }
 
 /// Queues `n` tasks and counts; then lets them run and joins them, so that the next to be counted
@@ -55,17 +76,33 @@ fn queued<H, T>(
     drop(counter);
     gate.open();
     handles.into_iter().map(join).for_each(drop);
-    Footprint {
-        allocations: count.allocations as f64 / n as f64,
-        bytes: count.live as f64 / n as f64,
-    }
+    Footprint::of_each(n, count.allocations, count.live)
 }
 
-fn ours(n: usize) -> Footprint {
+fn blocked_pool() -> (ThreadPool, Gate) {
     let pool = pools::ours();
     let gate = Gate::block(|gate| {
         pool.execute(move |_stop| gate.pass()).expect("it is open");
     });
+    (pool, gate)
+}
+
+fn ours_batch(n: usize) -> Footprint {
+    let (pool, gate) = blocked_pool();
+    let counter = Counter::start();
+    let handles = pool.submit_all((0..n as u64).map(|i| move |_stop: &_| work(i)));
+    let count = counter.read();
+    drop(counter);
+    gate.open();
+    let vector = handles.capacity() * size_of::<TaskHandle<u64>>();
+    for handle in handles {
+        handle.join().expect("it completed");
+    }
+    Footprint::of_each(n, count.allocations, count.live - vector as i64)
+}
+
+fn ours(n: usize) -> Footprint {
+    let (pool, gate) = blocked_pool();
     queued(
         n,
         &gate,

@@ -45,7 +45,7 @@ fn inside_rayon(body: impl FnOnce() -> Duration + Send) -> Duration {
     pools::rayon().install(body)
 }
 
-fn ours_argument(n: usize) -> Duration {
+pub(crate) fn ours_argument(n: usize) -> Duration {
     inside_ours(move |stop| polls(n, stop, StopEvent::is_set))
 }
 

@@ -1,4 +1,4 @@
-//! The pools of ours and of the peers, each with two workers.
+//! The pools of ours and of the peers, each with two workers, or with as many as one asks for.
 
 use qubit_thread_pool::FixedThreadPool;
 use stoppable::ThreadPool;
@@ -8,27 +8,47 @@ pub const WORKERS: usize = 2;
 
 /// Ours.
 pub fn ours() -> ThreadPool {
-    ThreadPool::new(WORKERS)
+    ours_of(WORKERS)
+}
+
+/// Ours, of so many.
+pub fn ours_of(threads: usize) -> ThreadPool {
+    ThreadPool::new(threads)
 }
 
 /// rayon.
 pub fn rayon() -> rayon::ThreadPool {
+    rayon_of(WORKERS)
+}
+
+/// rayon, of so many.
+pub fn rayon_of(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new()
-        .num_threads(WORKERS)
+        .num_threads(threads)
         .build()
         .expect("threads can be started")
 }
 
 /// threadpool.
 pub fn threadpool() -> threadpool::ThreadPool {
-    threadpool::ThreadPool::new(WORKERS)
+    threadpool_of(WORKERS)
+}
+
+/// threadpool, of so many.
+pub fn threadpool_of(threads: usize) -> threadpool::ThreadPool {
+    threadpool::ThreadPool::new(threads)
 }
 
 /// `rusty_pool`, with its threads started, which it would do with the first tasks.
 pub fn rusty_pool() -> rusty_pool::ThreadPool {
+    rusty_pool_of(WORKERS)
+}
+
+/// `rusty_pool`, of so many.
+pub fn rusty_pool_of(threads: usize) -> rusty_pool::ThreadPool {
     let pool = rusty_pool::Builder::new()
-        .core_size(WORKERS)
-        .max_size(WORKERS)
+        .core_size(threads)
+        .max_size(threads)
         .build();
     pool.start_core_threads();
     pool
@@ -36,8 +56,13 @@ pub fn rusty_pool() -> rusty_pool::ThreadPool {
 
 /// qubit-thread-pool, fixed and unbounded.
 pub fn qubit() -> FixedThreadPool {
+    qubit_of(WORKERS)
+}
+
+/// qubit-thread-pool, of so many.
+pub fn qubit_of(threads: usize) -> FixedThreadPool {
     FixedThreadPool::builder()
-        .pool_size(WORKERS)
+        .pool_size(threads)
         .unbounded_queue()
         .build()
         .expect("threads can be started")
@@ -59,8 +84,13 @@ pub fn tokio_blocking() -> tokio::runtime::Runtime {
 
 /// tokio for `spawn`: the two workers poll futures.
 pub fn tokio_async() -> tokio::runtime::Runtime {
+    tokio_async_of(WORKERS)
+}
+
+/// tokio for `spawn`, of so many.
+pub fn tokio_async_of(threads: usize) -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
+        .worker_threads(threads)
         .build()
         .expect("threads can be started")
 }

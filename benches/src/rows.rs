@@ -2,8 +2,8 @@
 
 use crate::kit::{Class, Contender};
 use crate::{
-    cancel_each, fan_out, fire_and_forget, idle, poll, round_trip, shutdown_pending, stop_latency,
-    submit_collect,
+    cancel_each, counted, fan_out, fire_and_forget, idle, poll, round_trip, shutdown_pending,
+    stop_latency, submit_all, submit_collect,
 };
 use std::fmt;
 
@@ -33,8 +33,8 @@ pub enum Unit {
     Polls,
     /// A thousandth of `n`, with a sleep in each; nanoseconds for each.
     Naps,
-    /// One second; nanoseconds of it.
-    Second,
+    /// One second for each 20,000, ten at most; nanoseconds of each.
+    Seconds,
 }
 
 impl Unit {
@@ -45,7 +45,7 @@ impl Unit {
             Unit::Trips => (n / 20).max(1),
             Unit::Polls => n * 20,
             Unit::Naps => (n / 1_000).max(1),
-            Unit::Second => 1,
+            Unit::Seconds => (n / 20_000).clamp(1, 10),
         }
     }
 }
@@ -66,13 +66,13 @@ pub enum Against {
 }
 
 impl Against {
-    /// Whether the figure of a contender may be the one.
-    pub fn admits(self, contender: &Contender) -> bool {
+    /// Whether the figure of that contender may be the one.
+    pub fn admits(self, contender: &str, class: Class) -> bool {
         match self {
-            Against::BestCancellable => contender.class == Class::Cancellable,
-            Against::BestPlain => contender.class == Class::Plain,
-            Against::BestPeer => matches!(contender.class, Class::Cancellable | Class::Plain),
-            Against::Named(name) => contender.name == name,
+            Against::BestCancellable => class == Class::Cancellable,
+            Against::BestPlain => class == Class::Plain,
+            Against::BestPeer => matches!(class, Class::Cancellable | Class::Plain),
+            Against::Named(name) => contender == name,
             Against::Nanoseconds => false,
         }
     }
@@ -115,6 +115,13 @@ pub const ROWS: &[Row] = &[
             mark(0.5, Against::BestCancellable),
             mark(1.0, Against::BestPlain),
         ],
+    },
+    Row {
+        key: "submit_all",
+        title: "submit_all + collect",
+        unit: Unit::Tasks,
+        contenders: submit_all::contenders,
+        marks: &[mark(0.15, Against::BestPeer)],
     },
     Row {
         key: "fire_and_forget",
@@ -175,8 +182,17 @@ pub const ROWS: &[Row] = &[
     Row {
         key: "idle",
         title: "idle, processor time a second",
-        unit: Unit::Second,
+        unit: Unit::Seconds,
         contenders: idle::contenders,
         marks: &[mark(2e6, Against::Nanoseconds)],
     },
 ];
+
+/// The contenders of what goes by that name: a row, or [`counted`].
+pub fn contenders(key: &str) -> Option<Vec<Contender>> {
+    if key == "counted" {
+        return Some(counted::contenders());
+    }
+    let row = ROWS.iter().find(|row| row.key == key)?;
+    Some((row.contenders)())
+}

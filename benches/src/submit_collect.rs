@@ -4,7 +4,7 @@
 
 use crate::kit::Class::{Cancellable, Ours, Plain};
 use crate::kit::{Contender, one_by_one, submit_then_collect, work};
-use crate::pools;
+use crate::pools::{self, WORKERS};
 use qubit_executor::service::ExecutorService;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,21 +15,33 @@ use tokio_util::sync::CancellationToken;
 /// All who do this work.
 pub fn contenders() -> Vec<Contender> {
     vec![
-        Contender::new("ours", Ours, ours),
+        Contender::new("ours", Ours, |n| ours(WORKERS, n)),
         Contender::new("rayon+oneshot+child token", Cancellable, rayon_token),
         Contender::new("rayon+oneshot+2 AtomicBool", Cancellable, rayon_flags),
         Contender::new("tokio spawn_blocking", Cancellable, tokio_blocking),
-        Contender::new("tokio spawn", Cancellable, tokio_spawn),
-        Contender::new("qubit tracked", Cancellable, qubit),
+        Contender::new("tokio spawn", Cancellable, |n| tokio_spawn(WORKERS, n)),
+        Contender::new("qubit tracked", Cancellable, |n| qubit(WORKERS, n)),
         Contender::new("threadpool-executor", Cancellable, threadpool_executor),
-        Contender::new("threadpool+oneshot", Plain, threadpool),
-        Contender::new("rayon+oneshot", Plain, rayon),
-        Contender::new("rusty_pool", Plain, rusty_pool),
+        Contender::new("threadpool+oneshot", Plain, |n| threadpool(WORKERS, n)),
+        Contender::new("rayon+oneshot", Plain, |n| rayon(WORKERS, n)),
+        Contender::new("rusty_pool", Plain, |n| rusty_pool(WORKERS, n)),
     ]
 }
 
-fn ours(n: usize) -> Duration {
-    let pool = pools::ours();
+/// Those that can be given any number of threads, with so many.
+pub fn of_threads(threads: usize) -> Vec<Contender> {
+    vec![
+        Contender::new("ours", Ours, move |n| ours(threads, n)),
+        Contender::new("tokio spawn", Cancellable, move |n| tokio_spawn(threads, n)),
+        Contender::new("qubit tracked", Cancellable, move |n| qubit(threads, n)),
+        Contender::new("threadpool+oneshot", Plain, move |n| threadpool(threads, n)),
+        Contender::new("rayon+oneshot", Plain, move |n| rayon(threads, n)),
+        Contender::new("rusty_pool", Plain, move |n| rusty_pool(threads, n)),
+    ]
+}
+
+fn ours(threads: usize, n: usize) -> Duration {
+    let pool = pools::ours_of(threads);
     submit_then_collect(
         n,
         |i| pool.submit(move |_stop| work(i)),
@@ -90,8 +102,8 @@ fn tokio_blocking(n: usize) -> Duration {
     )
 }
 
-fn tokio_spawn(n: usize) -> Duration {
-    let runtime = pools::tokio_async();
+fn tokio_spawn(threads: usize, n: usize) -> Duration {
+    let runtime = pools::tokio_async_of(threads);
     submit_then_collect(
         n,
         |i| runtime.spawn(async move { work(i) }),
@@ -107,8 +119,8 @@ async fn sum(handles: Vec<tokio::task::JoinHandle<u64>>) -> u64 {
     sum
 }
 
-fn qubit(n: usize) -> Duration {
-    let pool = pools::qubit();
+fn qubit(threads: usize, n: usize) -> Duration {
+    let pool = pools::qubit_of(threads);
     let took = submit_then_collect(
         n,
         |i| {
@@ -135,8 +147,8 @@ fn threadpool_executor(n: usize) -> Duration {
     )
 }
 
-fn threadpool(n: usize) -> Duration {
-    let pool = pools::threadpool();
+fn threadpool(threads: usize, n: usize) -> Duration {
+    let pool = pools::threadpool_of(threads);
     let took = submit_then_collect(
         n,
         |i| {
@@ -152,8 +164,8 @@ fn threadpool(n: usize) -> Duration {
     took
 }
 
-fn rayon(n: usize) -> Duration {
-    let pool = pools::rayon();
+fn rayon(threads: usize, n: usize) -> Duration {
+    let pool = pools::rayon_of(threads);
     submit_then_collect(
         n,
         |i| {
@@ -167,8 +179,8 @@ fn rayon(n: usize) -> Duration {
     )
 }
 
-fn rusty_pool(n: usize) -> Duration {
-    let pool = pools::rusty_pool();
+fn rusty_pool(threads: usize, n: usize) -> Duration {
+    let pool = pools::rusty_pool_of(threads);
     let took = submit_then_collect(
         n,
         |i| pool.evaluate(move || work(i)),

@@ -1,24 +1,24 @@
 //! `solo ROW CONTENDER N` runs one contender alone, once; `solo ROW` lists the contenders of a row.
 //!
-//! The contender is named by its number in the list, or by its name.
+//! The contender is named by its number in the list, or by its name. Beside the rows of the table
+//! there is `counted`, whose contenders do our work in a form that is fit for an instruction
+//! counter.
 
 use std::env;
 use std::process::ExitCode;
-use stoppable_benches::rows::ROWS;
+use stoppable_benches::rows::{self, ROWS};
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
-    let Some(row) = args
-        .first()
-        .and_then(|key| ROWS.iter().find(|row| row.key == key))
-    else {
+    let row = args.first().map_or("", String::as_str);
+    let Some(mut contenders) = rows::contenders(row) else {
         eprintln!("usage: solo ROW [CONTENDER N], where a row is one of");
         for row in ROWS {
             eprintln!("  {}", row.key);
         }
+        eprintln!("  counted");
         return ExitCode::FAILURE;
     };
-    let mut contenders = (row.contenders)();
     if args.len() < 3 {
         for (i, contender) in contenders.iter().enumerate() {
             println!("{i} {}", contender.name);
@@ -36,6 +36,6 @@ fn main() -> ExitCode {
     };
     let took = contender.run(n);
     let each = took.as_nanos() as f64 / n as f64;
-    println!("{}, {}: {each:.1} ns each, of {n}", row.key, contender.name);
+    println!("{row}, {}: {each:.1} ns each, of {n}", contender.name);
     ExitCode::SUCCESS
 }

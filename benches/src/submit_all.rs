@@ -1,0 +1,34 @@
+//! N tasks submitted as one batch from outside of the pool, then every result through its handle.
+//!
+//! Peers that have no such thing submit one by one, as in `submit_collect`; ours does so too, in a
+//! second figure. In each batch every task can be cancelled alone. The vector that holds the
+//! handles is made within the time here, by the pool, and before it there.
+
+use crate::kit::Class::Ours;
+use crate::kit::{Contender, WARM_UP, expected, work};
+use crate::{pools, submit_collect};
+use std::time::{Duration, Instant};
+
+/// All who do this work.
+pub fn contenders() -> Vec<Contender> {
+    let mut contenders = vec![Contender::new("ours, batch", Ours, ours)];
+    contenders.extend(submit_collect::contenders());
+    contenders[1].name = "ours, one by one";
+    contenders
+}
+
+fn ours(n: usize) -> Duration {
+    let pool = pools::ours();
+    let pass = |n: usize| {
+        let start = Instant::now();
+        let handles = pool.submit_all((0..n as u64).map(|i| move |_stop: &_| work(i)));
+        let sum = handles.into_iter().fold(0_u64, |sum, handle| {
+            sum.wrapping_add(handle.join().expect("it completed"))
+        });
+        let took = start.elapsed();
+        assert_eq!(sum, expected(n), "every result, once");
+        took
+    };
+    pass(WARM_UP);
+    pass(n)
+}

@@ -36,16 +36,16 @@ use crate::sync::{
     AtomicBool, AtomicUsize, Injector, Mutex, MutexGuard, Ordering, Steal, store_then_look,
 };
 use crate::task::cell::TaskRef;
+use crate::task::entry::{Entry, Opened};
 use crate::task::life::{self, Claimed};
-use crate::task::slab::SlabRef;
 use std::collections::VecDeque;
 
 /// Fewer husks than this are not worth a sweep.
 const FEW_HUSKS: usize = 256;
 
 pub(crate) struct Queue {
-    injector: Injector<TaskRef>,
-    front: Mutex<VecDeque<TaskRef>>,
+    injector: Injector<Entry>,
+    front: Mutex<VecDeque<Entry>>,
     /// The length of `front`, to be looked at without the lock.
     front_len: AtomicUsize,
     frozen: AtomicBool,
@@ -61,12 +61,16 @@ pub(crate) enum Work {
 }
 
 enum Taken {
-    Task(TaskRef),
+    /// A task, and whether it was made with a handle.
+    Task(TaskRef, bool),
     Run(Run),
     Empty,
     /// Somebody else has the front of the queue.
     Busy,
 }
+
+/// Somebody else has the front of the queue.
+struct Busy;
 
 impl Queue {
     pub(crate) fn new(lanes: usize) -> Self {
@@ -80,8 +84,8 @@ impl Queue {
     }
 
     #[inline]
-    pub(crate) fn push(&self, task: TaskRef) {
-        self.injector.push(task);
+    pub(crate) fn push(&self, entry: Entry) {
+        self.injector.push(entry);
     }
 
     /// Whether there is nothing to take. A frozen queue counts as not empty.
@@ -110,7 +114,9 @@ impl Queue {
             self.enter(lane);
             let mut has_opened = false;
             let taken = match self.take(index, most, &mut has_opened) {
-                Taken::Task(task) => Some(life::claim(task).map(Work::Task)),
+                Taken::Task(task, has_handle) => {
+                    Some(life::claim_fresh(task, has_handle).map(Work::Task))
+                }
                 Taken::Run(run) => Some(Ok(Work::Run(run))),
                 Taken::Busy => None,
                 Taken::Empty => {
@@ -171,48 +177,41 @@ impl Queue {
                     return Taken::Run(run);
                 }
             }
-            let entry = match self.take_entry() {
-                Taken::Task(entry) => entry,
-                Taken::Empty if self.runs.take_back() => {
-                    *has_opened = true;
-                    continue;
-                }
-                other => return other,
-            };
-            match SlabRef::try_from(entry) {
-                Err(task) => return Taken::Task(task),
-                Ok(slab) => {
-                    self.runs.open(slab);
-                    *has_opened = true;
-                }
+            match self.take_entry() {
+                Ok(Some(Opened::Task(task, has_handle))) => return Taken::Task(task, has_handle),
+                Ok(Some(Opened::Slab(slab))) => self.runs.open(slab),
+                Ok(None) if self.runs.take_back() => {}
+                Ok(None) => return Taken::Empty,
+                Err(Busy) => return Taken::Busy,
             }
+            *has_opened = true;
         }
     }
 
-    /// A task that lies alone, or a slab.
+    /// The first entry.
     #[inline]
-    fn take_entry(&self) -> Taken {
+    fn take_entry(&self) -> Result<Option<Opened>, Busy> {
         // Acquire: partner is the Release with which it is set.
         if self.front_len.load(Ordering::Acquire) > 0 {
             let Some(mut front) = self.front.try_lock() else {
-                return Taken::Busy;
+                return Err(Busy);
             };
             let entry = front.pop_front();
             self.note_len(&front);
             if let Some(entry) = entry {
-                return Taken::Task(entry);
+                return Ok(Some(entry.open()));
             }
         }
         loop {
             match self.injector.steal() {
-                Steal::Success(entry) => return Taken::Task(entry),
-                Steal::Empty => return Taken::Empty,
+                Steal::Success(entry) => return Ok(Some(entry.open())),
+                Steal::Empty => return Ok(None),
                 Steal::Retry => {}
             }
         }
     }
 
-    fn note_len(&self, front: &VecDeque<TaskRef>) {
+    fn note_len(&self, front: &VecDeque<Entry>) {
         // Release: who sees the length sees the tasks, once it has the lock.
         self.front_len.store(front.len(), Ordering::Release);
     }
@@ -242,7 +241,7 @@ fn drop_husk(husk: TaskRef, ledger: &Ledger) {
 /// The queue, while no worker is at it.
 pub(crate) struct Frozen<'a> {
     queue: &'a Queue,
-    front: MutexGuard<'a, VecDeque<TaskRef>>,
+    front: MutexGuard<'a, VecDeque<Entry>>,
 }
 
 impl Frozen<'_> {
@@ -267,9 +266,9 @@ impl Frozen<'_> {
         let mut all = self.queue.runs.drain();
         all.reserve(self.front.len());
         for entry in self.front.drain(..) {
-            match SlabRef::try_from(entry) {
-                Ok(slab) => all.extend(slab.pending(0..slab.len())),
-                Err(task) => all.push(task),
+            match entry.open() {
+                Opened::Slab(slab) => all.extend(slab.pending(0..slab.len())),
+                Opened::Task(task, _) => all.push(task),
             }
         }
         self.front.shrink_to(FEW_HUSKS);
@@ -281,10 +280,7 @@ impl Frozen<'_> {
     fn sweep(mut self, ledger: &Ledger) {
         self.gather();
         // Dropping a husk runs no foreign code: its closure is gone, and it never had a value.
-        self.front.retain(|entry| match SlabRef::behind(entry) {
-            Some(slab) => slab.has_pending(0..slab.len()),
-            None => !entry.state().load().has_begun(),
-        });
+        self.front.retain(Entry::has_pending);
         if self.front.capacity() > 4 * self.front.len() {
             self.front.shrink_to_fit();
         }
@@ -299,11 +295,7 @@ impl Frozen<'_> {
         self.queue.note_len(&self.front);
         let mut pending = self.queue.runs.pending();
         for entry in &*self.front {
-            match SlabRef::behind(entry) {
-                Some(slab) => pending.extend(slab.pending(0..slab.len())),
-                None if entry.state().load().has_begun() => {}
-                None => pending.push(entry.clone()),
-            }
+            entry.pending(&mut pending);
         }
         pending
     }

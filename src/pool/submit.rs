@@ -12,6 +12,7 @@ use crate::sync::Arc;
 use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Extra, Room, TaskRef};
 use crate::task::context;
+use crate::task::entry::Entry;
 use crate::task::life::{Doomed, first_word};
 use crate::task::slab::Draft;
 use crate::task::stash;
@@ -95,7 +96,7 @@ impl Core {
             Ok(id) => self.birth(id, true, extra, closure),
             Err(_) => return self.refused(extra, closure),
         };
-        self.push(task);
+        self.push(Entry::of_task(task, true));
         handle
     }
 
@@ -114,7 +115,7 @@ impl Core {
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
         let (task, handle) = self.birth(id, true, extra, closure);
-        self.push(task);
+        self.push(Entry::of_task(task, true));
         Ok(handle)
     }
 
@@ -131,7 +132,7 @@ impl Core {
         let birth = self.plan(id, first_word(true, false), 1, extra);
         // SAFETY: closure and value borrow nothing, since both are `'static`.
         let task = unsafe { TaskRef::new(birth, closure) };
-        self.push(task);
+        self.push(Entry::of_task(task, false));
         Ok(id)
     }
 
@@ -183,7 +184,7 @@ impl Core {
             unsafe { TaskHandle::new(task) }
         }));
         if accepted {
-            self.push(slab.into_entry());
+            self.push(Entry::of_slab(slab));
         } else {
             let cause = StopCause::now(StopReason::Shutdown);
             for index in 0..slab.len() {
@@ -292,8 +293,8 @@ impl Core {
     }
 
     #[inline]
-    fn push(&self, task: TaskRef) {
-        self.shared.queue.push(task);
+    fn push(&self, entry: Entry) {
+        self.shared.queue.push(entry);
         if self.shared.idle.notify() {
             self.pushed_while_closing();
         }

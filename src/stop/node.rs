@@ -135,11 +135,13 @@ impl Solo {
     }
 
     /// Gives up the parent, when the node is about to be freed.
+    #[inline]
     pub(crate) fn take_parent(&mut self) -> Option<NodeRef> {
         self.node.parent.take()
     }
 
     /// Whether the side may have anything in it. If not, it need not be dropped.
+    #[inline]
     pub(crate) fn has_side(&mut self, heard: u32) -> bool {
         // Relaxed: `&mut self` says that all that was done to the node happened before.
         self.node.word.load(Ordering::Relaxed) & (CAUSED | LISTENED | heard) != 0
@@ -183,6 +185,7 @@ impl Head {
 }
 
 impl Node {
+    #[inline]
     pub(crate) fn parent(&self) -> Option<&NodeRef> {
         self.parent.as_ref()
     }

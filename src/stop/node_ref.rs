@@ -136,6 +136,7 @@ impl NodeRef {
         }
     }
 
+    #[inline]
     pub(crate) fn kind(&self) -> &'static Kind {
         match self.head_ref() {
             Some(head) => head.kind,
@@ -378,15 +379,11 @@ impl Hoard {
         Hoard { node, spare: 0 }
     }
 
-    /// What they are references to.
-    pub(crate) fn node(&self) -> &NodeRef {
-        &self.node
-    }
-
     pub(crate) fn is_of(&self, node: &NodeRef) -> bool {
         self.node.same(node)
     }
 
+    #[inline]
     pub(crate) fn take(&mut self) -> NodeRef {
         if self.spare == 0 {
             // Relaxed: as in `clone`.
@@ -402,6 +399,7 @@ impl Hoard {
     }
 
     /// Takes a reference to the same node into store.
+    #[inline]
     pub(crate) fn give(&mut self, node: NodeRef) {
         debug_assert!(self.is_of(&node), "another node");
         // From here on its count is ours.

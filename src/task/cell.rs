@@ -202,19 +202,26 @@ impl TaskRef {
     ///
     /// # Safety
     ///
-    /// The node is that of a task in a slab.
+    /// The node is that of a task.
     pub(super) unsafe fn from_node(node: NodeRef) -> TaskRef {
         TaskRef(node)
     }
 
+    pub(super) fn into_node(self) -> NodeRef {
+        self.0
+    }
+
+    #[inline]
     pub(crate) fn node(&self) -> &NodeRef {
         &self.0
     }
 
+    #[inline]
     pub(crate) fn state(&self) -> State<'_> {
         State::new(self.0.word())
     }
 
+    #[inline]
     pub(crate) fn home(&self) -> &Home {
         home_of(&self.0)
     }
@@ -226,6 +233,7 @@ impl TaskRef {
         unsafe { self.0.as_ptr().cast().as_ref() }
     }
 
+    #[inline]
     fn table(&self) -> &'static Table {
         match slab::around(self) {
             Some(slab) => slab.table(),
@@ -257,6 +265,7 @@ impl TaskRef {
     /// # Safety
     ///
     /// The caller has claimed the task, and calls this once.
+    #[inline]
     pub(super) unsafe fn call(&self) -> Left {
         let table = self.table();
         // SAFETY: the table is the cell's own; the rest is passed on from our caller.

@@ -98,12 +98,15 @@ impl Depot {
         }
     }
 
-    /// A full magazine for an empty one.
-    fn take(&self, class: Class, magazine: &mut Magazine) {
+    /// Whether there most likely is a full magazine.
+    #[inline]
+    fn has(&self, class: Class) -> bool {
         // Relaxed: a hint.
-        if self.filled.load(Ordering::Relaxed) & class.bit() == 0 {
-            return;
-        }
+        self.filled.load(Ordering::Relaxed) & class.bit() != 0
+    }
+
+    /// A full magazine for an empty one, if there is one.
+    fn take(&self, class: Class, magazine: &mut Magazine) {
         let mut inner = self.inner.lock();
         if let Some(full) = inner.full[class.0].pop() {
             let empty = mem::replace(magazine, full);
@@ -180,7 +183,7 @@ impl Shelf {
     #[inline]
     pub(super) fn take(&mut self, class: Class, depot: &Depot) -> Option<NonNull<u8>> {
         let pair = &mut self.pairs[class.0];
-        if pair.current.is_empty() {
+        if pair.current.is_empty() && (!pair.other.is_empty() || depot.has(class)) {
             pair.refill(class, depot);
         }
         pair.current.pop().map(|place| place.0)

@@ -68,12 +68,6 @@ unsafe fn free_home(node: NonNull<Node>) -> Option<NodeRef> {
     home.node.take_parent()
 }
 
-/// The depot of the home behind the node, if it is one.
-#[inline]
-pub(super) fn depot_of(node: &NodeRef) -> Option<&Depot> {
-    home_behind(node).map(|home| &home.depot)
-}
-
 /// The home behind a node of kind `HOME`.
 fn home_behind(node: &NodeRef) -> Option<&Home> {
     // The address of a static is its own, so this tells homes from all other nodes.
@@ -119,6 +113,15 @@ impl HomeRef {
         HomeRef(unsafe { NodeRef::from_raw(node) })
     }
 
+    /// The home whose node that is.
+    pub(super) fn behind(node: NodeRef) -> Result<HomeRef, NodeRef> {
+        match home_behind(&node) {
+            Some(_) => Ok(HomeRef(node)),
+            None => Err(node),
+        }
+    }
+
+    #[inline]
     pub(crate) fn node(&self) -> &NodeRef {
         &self.0
     }
@@ -127,8 +130,11 @@ impl HomeRef {
 impl Deref for HomeRef {
     type Target = Home;
 
+    #[inline]
     fn deref(&self) -> &Home {
-        home_behind(&self.0).expect("a HomeRef points to a home")
+        // SAFETY: by the invariant the node is the first field of a `Home`, and the pointer one to the
+        // whole of it; it lives as long as this reference, and is only ever shared.
+        unsafe { self.0.as_ptr().cast::<Home>().as_ref() }
     }
 }
 

@@ -32,26 +32,30 @@ pub(crate) struct Claimed<R = TaskRef> {
     before: Word,
 }
 
-/// Claims a pending task, through a reference of one's own or one that is lent. The caller's lane is
-/// busy.
-pub(crate) fn claim<R: Borrow<TaskRef>>(task: R) -> Result<Claimed<R>, R> {
-    let node = task.borrow().node();
-    let state = task.borrow().state();
-    let claim = if node.is_only() {
-        state.claim_alone()
-    } else {
-        state.claim()
-    };
-    match claim {
-        Claim::Claimed(before) => Ok(Claimed { task, before }),
-        Claim::Gone => Err(task),
-    }
+/// Claims a pending task. The caller's lane is busy.
+pub(crate) fn claim(task: TaskRef) -> Result<Claimed, TaskRef> {
+    let claim = task.state().claim();
+    claimed(task, claim)
 }
 
-/// As [`claim`], of a task that lies in a slab and has most likely not been touched since it was made.
+/// As [`claim`], of a task that most likely nobody has touched since it was made, and whose word is
+/// therefore known without a look.
+#[inline]
+pub(crate) fn claim_fresh(task: TaskRef, has_handle: bool) -> Result<Claimed, TaskRef> {
+    let claim = task.state().claim_expecting(State::pending(has_handle));
+    claimed(task, claim)
+}
+
+/// As [`claim_fresh`], of a task that lies in a slab.
 #[inline]
 pub(crate) fn claim_lent(task: Lent<'_>) -> Result<Claimed<Lent<'_>>, Lent<'_>> {
-    match task.state().claim_expecting(State::pending(true) | IN_SLAB) {
+    let claim = task.state().claim_expecting(State::pending(true) | IN_SLAB);
+    claimed(task, claim)
+}
+
+#[inline]
+fn claimed<R>(task: R, claim: Claim) -> Result<Claimed<R>, R> {
+    match claim {
         Claim::Claimed(before) => Ok(Claimed { task, before }),
         Claim::Gone => Err(task),
     }
@@ -85,6 +89,7 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
 }
 
 /// Ends a task whose closure has.
+#[inline]
 fn end(task: &TaskRef, left: Left, lane: &Lane) {
     // What is seen from here on does not count.
     let seen = task.state().load().seen();
@@ -119,6 +124,7 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
     }
 }
 
+#[inline]
 fn count(task: &TaskRef, lane: &Lane, end: End, asked: bool, message: Option<Arc<str>>) {
     let book = || task.home().ledger.book();
     match end {

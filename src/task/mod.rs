@@ -3,6 +3,7 @@
 //! - `state`: the table of states, and every transition, in one atomic word.
 //! - `cell`, `contents`: the one allocation of a task; what is unsafe about it.
 //! - `slab`: the cells of a batch, many in one allocation.
+//! - `entry`: a task or a slab, as it lies in a queue.
 //! - `life`: running, cancelling, ending; counted in the ledger and told to listeners.
 //! - `home`: the root that a pool's tasks are under, and what they know of the pool.
 //! - `context`: what a thread knows of the task that it runs and the pool that it works for.
@@ -27,6 +28,7 @@ pub(crate) mod cell;
 mod contents;
 pub(crate) mod context;
 mod depot;
+pub(crate) mod entry;
 mod error;
 mod handle;
 pub(crate) mod home;

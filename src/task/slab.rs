@@ -290,29 +290,19 @@ impl Slab {
 /// One counted reference to a slab.
 ///
 /// Invariant: the task is the first of a slab.
-#[repr(transparent)]
 pub(crate) struct SlabRef(TaskRef);
 
 impl SlabRef {
-    /// The slab, if what was in the queue is one, and not a task that lies alone.
-    pub(crate) fn try_from(task: TaskRef) -> Result<SlabRef, TaskRef> {
-        if around(&task).is_some() {
-            Ok(SlabRef(task))
-        } else {
-            Err(task)
-        }
+    /// The slab of which that is the first task.
+    ///
+    /// # Safety
+    ///
+    /// It is the first task of a slab.
+    pub(super) unsafe fn from_first(first: TaskRef) -> SlabRef {
+        SlabRef(first)
     }
 
-    /// As [`try_from`](Self::try_from), for one that stays there.
-    pub(crate) fn behind(task: &TaskRef) -> Option<&SlabRef> {
-        around(task)?;
-        // SAFETY: a `SlabRef` is a `TaskRef` (`repr(transparent)`), and what is in the queue and in a
-        // slab is the first task of that.
-        Some(unsafe { &*ptr::from_ref(task).cast::<SlabRef>() })
-    }
-
-    /// As it is in the queue.
-    pub(crate) fn into_entry(self) -> TaskRef {
+    pub(super) fn into_first(self) -> TaskRef {
         self.0
     }
 

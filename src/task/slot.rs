@@ -139,11 +139,14 @@ impl Slot {
             // slot, which it cannot while the slot is locked, so it is alive. The reference is not
             // dropped, so the worker's count stays the worker's.
             let lent = ManuallyDrop::new(unsafe { TaskRef::lent(first) });
-            let slab = SlabRef::behind(&lent).filter(|_| is_slab);
-            let task = match slab {
+            let task = if is_slab {
+                // SAFETY: with the bit it is the first task of a slab. As above, not dropped.
+                let slab = unsafe { SlabRef::from_first(ManuallyDrop::into_inner(lent)) };
+                let slab = ManuallyDrop::new(slab);
                 // Relaxed: as in `turn_to`.
-                Some(slab) => slab.lend(self.index.load(Ordering::Relaxed)).clone(),
-                None => TaskRef::clone(&lent),
+                slab.lend(self.index.load(Ordering::Relaxed)).clone()
+            } else {
+                TaskRef::clone(&lent)
             };
             // Release: the clone happens before the worker goes on to give up its own reference.
             self.shown.store(node.as_ptr(), Ordering::Release);

@@ -12,7 +12,7 @@
 #![allow(unsafe_code, reason = "memory is passed on from one cell to the next")]
 
 use super::depot::{Class, Shelf};
-use super::home::{HomeRef, depot_of};
+use super::home::HomeRef;
 use crate::stop::node::{Hoard, NodeRef};
 use crate::sync::thread_locals;
 use std::alloc::{self, Layout};
@@ -24,21 +24,19 @@ thread_locals! {
 }
 
 struct Store {
-    /// References to a home.
+    home: HomeRef,
+    /// More references to it.
     hoard: Hoard,
     shelf: Shelf,
 }
 
 impl Store {
-    /// `None`: that is no home.
-    fn new(home: NodeRef) -> Result<Box<Store>, NodeRef> {
-        if depot_of(&home).is_none() {
-            return Err(home);
-        }
-        Ok(Box::new(Store {
-            hoard: Hoard::new(home),
+    fn new(home: HomeRef) -> Box<Store> {
+        Box::new(Store {
+            hoard: Hoard::new(home.node().clone()),
+            home,
             shelf: Shelf::new(),
-        }))
+        })
     }
 }
 
@@ -64,9 +62,7 @@ pub(crate) fn take(home: &HomeRef) -> NodeRef {
 /// Lays up a store for this home in place of the one before.
 #[cold]
 fn change(home: &HomeRef) -> NodeRef {
-    let Ok(mut store) = Store::new(home.node().clone()) else {
-        unreachable!("a `HomeRef` points to a home");
-    };
+    let mut store = Store::new(home.clone());
     let node = store.hoard.take();
     // Another home may end with it, when the stash is no longer borrowed.
     drop(with_store(|stash| stash.replace(store)));
@@ -78,8 +74,8 @@ fn change(home: &HomeRef) -> NodeRef {
 pub(super) fn allocate(layout: Layout) -> NonNull<u8> {
     let kept = Class::of(layout).and_then(|class| {
         with_store(|stash| {
-            let Store { hoard, shelf } = &mut **stash.as_mut()?;
-            shelf.take(class, depot_of(hoard.node())?)
+            let store = stash.as_mut()?;
+            store.shelf.take(class, &store.home.depot)
         })
     });
     kept.unwrap_or_else(|| allocate_anew(layout))
@@ -106,18 +102,18 @@ pub(super) unsafe fn give_back(
 ) -> Option<NodeRef> {
     let kept = with_store(|stash| {
         if stash.is_none() {
-            match Store::new(parent.take()?) {
-                Ok(store) => *stash = Some(store),
+            match HomeRef::behind(parent.take()?) {
+                Ok(home) => *stash = Some(Store::new(home)),
                 Err(other) => parent = Some(other),
             }
         }
-        let Store { hoard, shelf } = &mut **stash.as_mut()?;
-        if let Some(node) = parent.take_if(|node| hoard.is_of(node)) {
-            hoard.give(node);
+        let store = &mut **stash.as_mut()?;
+        if let Some(node) = parent.take_if(|node| store.hoard.is_of(node)) {
+            store.hoard.give(node);
         }
         let class = Class::of(layout)?;
         // SAFETY: memory for a layout of this class, as the caller vouches.
-        unsafe { shelf.give(class, place, depot_of(hoard.node())?) };
+        unsafe { store.shelf.give(class, place, &store.home.depot) };
         Some(())
     });
     if kept.is_none() {

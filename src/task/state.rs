@@ -196,19 +196,6 @@ impl<'a> State<'a> {
         Claim::Gone
     }
 
-    /// As [`claim`](Self::claim), of a task to which the caller has the only reference, so that
-    /// nobody else can read or change the word meanwhile.
-    #[inline]
-    pub(crate) fn claim_alone(self) -> Claim {
-        // Relaxed: alone. Who gets a reference later gets it from us.
-        let word = self.0.load(Ordering::Relaxed);
-        if word & PHASE != PENDING {
-            return Claim::Gone;
-        }
-        self.0.store(word | RUNNING, Ordering::Relaxed);
-        Claim::Claimed(Word(word))
-    }
-
     /// Pending → `NeverStarted`. Unless the word as it was has `CAUSED`, the caller writes the cause.
     pub(crate) fn cancel(self) -> Cancel {
         // Acquire: in the case of an end, as in `load`.

@@ -1,0 +1,130 @@
+//! What lies in a pool's queue: a task, or a slab of them, in one word.
+//!
+//! The pointer's low bits say which it is, and whether a task was made with a handle. So the first
+//! that a worker does with a cell that another thread has written is to claim it, which fetches its
+//! cache line once, to be written to; a look beforehand would fetch it twice.
+#![allow(unsafe_code, reason = "two bits of a counted pointer say what it is")]
+
+use super::cell::TaskRef;
+use super::slab::SlabRef;
+use crate::stop::node::{Node, NodeRef};
+use std::fmt;
+use std::mem::{self, ManuallyDrop};
+use std::ptr::NonNull;
+
+/// A task without a handle.
+const DETACHED: usize = 1;
+/// A slab.
+const SLAB: usize = 2;
+const _: () = assert!(align_of::<Node>() > (DETACHED | SLAB));
+
+/// A counted reference to a task or a slab.
+///
+/// Invariant: it is the pointer of a `TaskRef`, whose count it owns, with at most one of the bits; with
+/// `SLAB` it is that of a `SlabRef`.
+pub(crate) struct Entry(NonNull<Node>);
+
+// SAFETY: it is a `TaskRef` or a `SlabRef`, which are `Send` and `Sync`.
+unsafe impl Send for Entry {}
+// SAFETY: as above.
+unsafe impl Sync for Entry {}
+
+/// What an entry is.
+pub(crate) enum Opened {
+    /// A task, and whether it was made with a handle.
+    Task(TaskRef, bool),
+    Slab(SlabRef),
+}
+
+impl Entry {
+    pub(crate) fn of_task(task: TaskRef, has_handle: bool) -> Entry {
+        Entry::of(task, if has_handle { 0 } else { DETACHED })
+    }
+
+    pub(crate) fn of_slab(slab: SlabRef) -> Entry {
+        Entry::of(slab.into_first(), SLAB)
+    }
+
+    fn of(task: TaskRef, bits: usize) -> Entry {
+        let node = task.into_node().into_raw();
+        Entry(node.map_addr(|address| address | bits))
+    }
+
+    fn bits(&self) -> usize {
+        self.0.addr().get() & (DETACHED | SLAB)
+    }
+
+    /// The reference, without a count of its own.
+    fn lent(&self) -> ManuallyDrop<TaskRef> {
+        let bits = self.bits();
+        // SAFETY: what was there before the bits were added is not null.
+        let plain = |address: std::num::NonZeroUsize| unsafe {
+            std::num::NonZeroUsize::new_unchecked(address.get() & !bits)
+        };
+        // SAFETY: by the invariant it is a task's node, whose count stays this entry's.
+        let node = unsafe { NodeRef::from_raw(self.0.map_addr(plain)) };
+        // SAFETY: as above.
+        ManuallyDrop::new(unsafe { TaskRef::from_node(node) })
+    }
+
+    pub(crate) fn open(self) -> Opened {
+        let bits = self.bits();
+        let task = ManuallyDrop::into_inner(self.lent());
+        // Its count is that of `task` now.
+        mem::forget(self);
+        if bits & SLAB != 0 {
+            // SAFETY: by the invariant.
+            Opened::Slab(unsafe { SlabRef::from_first(task) })
+        } else {
+            Opened::Task(task, bits & DETACHED == 0)
+        }
+    }
+
+    /// Whether a task in it is pending.
+    pub(crate) fn has_pending(&self) -> bool {
+        let mut any = false;
+        self.look(|_| any = true);
+        any
+    }
+
+    /// Adds those tasks in it that are pending.
+    pub(crate) fn pending(&self, tasks: &mut Vec<TaskRef>) {
+        self.look(|task| tasks.push(task.clone()));
+    }
+
+    /// Calls `see` with each task in it that is pending.
+    fn look(&self, mut see: impl FnMut(&TaskRef)) {
+        let first = self.lent();
+        if self.bits() & SLAB == 0 {
+            if !first.state().load().has_begun() {
+                see(&first);
+            }
+            return;
+        }
+        // SAFETY: by the invariant; the count stays this entry's.
+        let slab =
+            ManuallyDrop::new(unsafe { SlabRef::from_first(ManuallyDrop::into_inner(first)) });
+        for index in 0..slab.len() {
+            let task = slab.lend(index);
+            if !task.state().load().has_begun() {
+                see(&task);
+            }
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // SAFETY: the count is given up here, and the entry is not used again.
+        unsafe { ManuallyDrop::drop(&mut self.lent()) };
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("first", &*self.lent())
+            .field("is_slab", &(self.bits() & SLAB != 0))
+            .finish()
+    }
+}

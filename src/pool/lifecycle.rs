@@ -86,24 +86,25 @@ impl Life {
 /// Tasks that a shutdown has doomed. Their closures are to be dropped when no lock is held, and
 /// everyone has been told who has to be.
 #[must_use = "the closures have to be dropped"]
-pub(super) struct Fallen(Vec<Doomed>);
+pub(super) struct Fallen {
+    /// How many there are.
+    count: usize,
+    /// Those with whom something is left to do.
+    doomed: Vec<Doomed>,
+}
 
 impl Fallen {
     /// Wakes all who wait.
     fn tell(&self) {
-        for doomed in &self.0 {
+        for doomed in &self.doomed {
             doomed.tell();
         }
     }
 
     pub(super) fn drop_closures(self) {
-        for doomed in self.0 {
+        for doomed in self.doomed {
             doomed.drop_closure();
         }
-    }
-
-    fn len(&self) -> usize {
-        self.0.len()
     }
 }
 
@@ -123,12 +124,11 @@ impl Shared {
     fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &StopCause) {
         let (fallen, tell) = {
             let mut life = self.life.lock();
-            let Fallen(mut doomed) = self.close_locked(&mut life, home, mode, cause);
-            let fallen = doomed.len();
+            let Fallen { count, mut doomed } = self.close_locked(&mut life, home, mode, cause);
             let tell: Vec<_> = doomed.iter().filter_map(Doomed::listened).collect();
             // Under the lock of `life`, so that no worker ends in between.
             self.graveyard.lock().append(&mut doomed);
-            (fallen, tell)
+            (count, tell)
         };
         for doomed in tell {
             doomed.tell();
@@ -161,20 +161,24 @@ impl Shared {
         if takes {
             self.doom_pending(home, cause)
         } else {
-            Fallen(Vec::new())
+            Fallen {
+                count: 0,
+                doomed: Vec::new(),
+            }
         }
     }
 
     /// Takes everything out of the queue, and dooms what is pending.
     fn doom_pending(&self, home: &Home, cause: &StopCause) -> Fallen {
         let tasks = self.queue.freeze(&home.ledger).take_all(&home.ledger);
-        Fallen(life::doom_all(home, tasks, cause))
+        let (count, doomed) = life::doom_all(home, tasks, cause);
+        Fallen { count, doomed }
     }
 
     /// Empties the queue without shutting down.
     pub(super) fn cancel_pending(&self, home: &Home, cause: &StopCause) -> usize {
         let fallen = self.doom_pending(home, cause);
-        let count = fallen.len();
+        let count = fallen.count;
         self.settle(home, &fallen);
         fallen.drop_closures();
         count
@@ -184,7 +188,7 @@ impl Shared {
     /// dropped.
     fn settle(&self, home: &Home, fallen: &Fallen) {
         fallen.tell();
-        self.give_back(fallen.len());
+        self.give_back(fallen.count);
         if self.idle.is_closing() {
             self.check_finished(home);
         }

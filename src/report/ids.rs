@@ -48,7 +48,11 @@ impl Chunk {
         match self {
             Chunk::Table(table) => set_bits(table, offset, mark),
             Chunk::List(list) if list.len() < LIST_MOST => {
-                // Ids mostly come in order, so the place is mostly the end.
+                // Ids mostly come in order.
+                if list.last().is_none_or(|(last, _)| *last < offset) {
+                    list.push((offset, mark));
+                    return;
+                }
                 let place = list.partition_point(|(other, _)| *other < offset);
                 list.insert(place, (offset, mark));
             }

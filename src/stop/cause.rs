@@ -1,6 +1,5 @@
 //! Why something was stopped: the reason, and who gave it, when and where.
 
-use super::cause_cell::epoch;
 use crate::sync::Arc;
 use std::error::Error;
 use std::fmt;
@@ -69,7 +68,6 @@ pub struct StopCause {
 impl StopCause {
     /// Now, on behalf of the code at `location`.
     pub(crate) fn at(reason: StopReason, location: &'static Location<'static>) -> Self {
-        epoch();
         StopCause {
             reason,
             at: Instant::now(),

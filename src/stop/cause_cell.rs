@@ -1,4 +1,4 @@
-//! Room for one cause, written once: three words beside a node, so that to stop something that stands
+//! Room for one cause, written once: four words beside a node, so that to stop something that stands
 //! alone allocates nothing.
 //!
 //! Who may write is decided elsewhere, by the bit `CAUSED` of the node's word: the thread that sets it
@@ -15,8 +15,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::ptr;
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Invariant 1: `reason` is null, a pointer into `PLAIN`, or came from `Arc::into_raw` and owns one
 /// count.
@@ -25,8 +24,7 @@ use std::time::{Duration, Instant};
 /// reason, and by nobody else.
 pub(crate) struct CauseCell {
     reason: AtomicPtr<StopReason>,
-    /// Nanoseconds since `epoch`.
-    at: UnsafeCell<u64>,
+    at: UnsafeCell<Option<Instant>>,
     location: UnsafeCell<Option<&'static Location<'static>>>,
     owns: PhantomData<Arc<StopReason>>,
 }
@@ -50,23 +48,11 @@ fn is_plain(reason: *const StopReason) -> bool {
     PLAIN.as_ptr_range().contains(&reason)
 }
 
-/// The moment from which causes count. It is fetched before a cause is stamped, so that none is
-/// earlier.
-pub(super) fn epoch() -> Instant {
-    static EPOCH: OnceLock<Instant> = OnceLock::new();
-    *EPOCH.get_or_init(Instant::now)
-}
-
-fn nanoseconds(at: Instant) -> u64 {
-    // Five hundred years fit.
-    u64::try_from(at.saturating_duration_since(epoch()).as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl CauseCell {
     pub(crate) fn new() -> Self {
         CauseCell {
             reason: AtomicPtr::new(ptr::null_mut()),
-            at: UnsafeCell::new(0),
+            at: UnsafeCell::new(None),
             location: UnsafeCell::new(None),
             owns: PhantomData,
         }
@@ -78,9 +64,8 @@ impl CauseCell {
     ///
     /// This is called once in the life of the cell.
     pub(super) unsafe fn write(&self, cause: &StopCause) {
-        let at = nanoseconds(cause.at);
         // SAFETY: by invariant 2 only we write, and nobody reads before the store below.
-        self.at.with_mut(|it| unsafe { *it = at });
+        self.at.with_mut(|it| unsafe { *it = Some(cause.at) });
         // SAFETY: as above.
         self.location
             .with_mut(|it| unsafe { *it = Some(cause.location) });
@@ -108,7 +93,7 @@ impl CauseCell {
         let location = self.location.with(|it| unsafe { *it });
         Some(StopCause {
             reason: reason.clone(),
-            at: epoch() + Duration::from_nanos(at),
+            at: at?,
             location: location?,
         })
     }

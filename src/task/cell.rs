@@ -287,6 +287,11 @@ impl TaskRef {
         }
     }
 
+    /// Whether the drop of the closure does anything.
+    pub(super) fn owns_something(&self) -> bool {
+        self.table().drop_closure.is_some()
+    }
+
     /// Drops what the task left, with a panic contained. Tells the host of a panic that nobody
     /// will hear of otherwise.
     ///

@@ -263,19 +263,44 @@ fn is_listened(before: Word) -> bool {
     before.is_waited() || before.bits() & LISTENED != 0
 }
 
-/// Dooms those of the tasks of one home that are still pending, all in one hold of the book's lock.
-pub(crate) fn doom_all(home: &Home, tasks: Vec<TaskRef>, cause: &StopCause) -> Vec<Doomed> {
-    let mut book = home.ledger.book();
-    let mut doomed = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        if let Cancel::NeverStarted(before) = task.state().cancel() {
-            write_cause(&task, before, cause);
-            book.never_started(task.id(), || entry(&task));
-            doomed.push(Doomed { task, before });
+/// Dooms those of the tasks of one home that are still pending. Says how many they were, and gives
+/// those that have somebody to be told, or a closure to be dropped.
+pub(crate) fn doom_all(
+    home: &Home,
+    tasks: Vec<TaskRef>,
+    cause: &StopCause,
+) -> (usize, Vec<Doomed>) {
+    let mut count = 0;
+    let mut doomed = Vec::new();
+    // Some at a time: what is done to a task first and last is then done while it is in the cache.
+    let mut some = Vec::with_capacity(AT_A_TIME);
+    let mut tasks = tasks.into_iter();
+    loop {
+        {
+            let mut book = home.ledger.book();
+            for task in tasks.by_ref().take(AT_A_TIME) {
+                if let Cancel::NeverStarted(before) = task.state().cancel() {
+                    write_cause(&task, before, cause);
+                    book.never_started(task.id(), || entry(&task));
+                    count += 1;
+                    some.push((task, Some(before)));
+                } else {
+                    some.push((task, None));
+                }
+            }
+        }
+        if some.is_empty() {
+            return (count, doomed);
+        }
+        // Not under the lock: the last reference to a task may be among those that are dropped here.
+        for (task, before) in some.drain(..) {
+            doomed.extend(before.and_then(|before| Doomed { task, before }.with_duties()));
         }
     }
-    doomed
 }
+
+/// How many tasks are doomed in one hold of the book's lock.
+const AT_A_TIME: usize = 64;
 
 /// The duty to tell of, and to drop the closure of, a task that will never start.
 #[must_use = "a task that will never start has to be buried"]
@@ -291,6 +316,11 @@ impl Doomed {
         // SAFETY: the task was born with `CAUSED`, and its maker calls this once.
         unsafe { task.node().write_cause(cause) };
         Doomed { task, before }
+    }
+
+    /// Itself, if there is somebody to tell or a closure whose drop does something.
+    fn with_duties(self) -> Option<Doomed> {
+        (is_listened(self.before) || self.task.owns_something()).then_some(self)
     }
 
     /// The duty to tell alone, if there is somebody to tell.

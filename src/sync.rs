@@ -21,6 +21,7 @@ mod real {
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local as thread_locals;
 
+    use std::sync::PoisonError;
     use std::time::Instant;
 
     /// The standard `UnsafeCell` with loom's interface.
@@ -43,6 +44,56 @@ mod real {
         #[inline(always)]
         pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
             f(self.0.get())
+        }
+    }
+
+    /// A flag that one thread waits for, under the standard library's lock: on most systems that is the
+    /// shortest way to sleep and be woken.
+    #[derive(Debug)]
+    pub(crate) struct Token {
+        present: std::sync::Mutex<bool>,
+        arrived: std::sync::Condvar,
+    }
+
+    impl Token {
+        pub(crate) fn new() -> Self {
+            Token {
+                present: std::sync::Mutex::new(false),
+                arrived: std::sync::Condvar::new(),
+            }
+        }
+
+        /// Makes the token present.
+        pub(crate) fn put(&self) {
+            // No code that may panic runs under the lock, so it is never poisoned.
+            let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+            *present = true;
+            // Let go, then notify: the woken thread does not run into a lock that we hold. None is
+            // lost: a thread that has looked and not yet slept held the lock until it slept.
+            drop(present);
+            self.arrived.notify_one();
+        }
+
+        /// Takes the token, waiting for it until `deadline`, and for as long as it takes if there is
+        /// none. Says whether it came; false never comes early.
+        pub(crate) fn take(&self, deadline: Option<Instant>) -> bool {
+            let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+            while !*present {
+                present = match deadline {
+                    None => self.arrived.wait(present),
+                    Some(at) => {
+                        let left = at.saturating_duration_since(Instant::now());
+                        if left.is_zero() {
+                            return false;
+                        }
+                        let waited = self.arrived.wait_timeout(present, left);
+                        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
+                    }
+                }
+                .unwrap_or_else(PoisonError::into_inner);
+            }
+            *present = false;
+            true
         }
     }
 
@@ -139,6 +190,36 @@ mod model {
         pub(crate) fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
             let inner = guard.0.take().expect("the guard is here between waits");
             guard.0 = Some(self.0.wait(inner).expect("loom's locks are not poisoned"));
+        }
+    }
+
+    /// As the real one.
+    #[derive(Debug)]
+    pub(crate) struct Token {
+        present: Mutex<bool>,
+        arrived: Condvar,
+    }
+
+    impl Token {
+        pub(crate) fn new() -> Self {
+            Token {
+                present: Mutex::new(false),
+                arrived: Condvar::new(),
+            }
+        }
+
+        pub(crate) fn put(&self) {
+            *self.present.lock() = true;
+            self.arrived.notify_one();
+        }
+
+        pub(crate) fn take(&self, deadline: Option<Instant>) -> bool {
+            let mut present = self.present.lock();
+            while !*present {
+                wait_deadline(&self.arrived, &mut present, deadline);
+            }
+            *present = false;
+            true
         }
     }
 

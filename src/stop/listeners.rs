@@ -40,8 +40,22 @@ pub(crate) struct Listeners {
 
 struct Inner {
     next: u64,
-    /// In the order in which they came.
-    entries: BTreeMap<Key, (Topic, Arc<dyn Listen>)>,
+    /// The first one, if it came when there was nobody. Mostly there is one listener, and it has a
+    /// place without an allocation.
+    first: Option<(Key, Entry)>,
+    /// The others, in the order in which they came, and all later than the first.
+    others: BTreeMap<Key, Entry>,
+}
+
+type Entry = (Topic, Arc<dyn Listen>);
+
+impl Inner {
+    fn remove(&mut self, key: Key) -> Option<Entry> {
+        match self.first.take_if(|(first, _)| *first == key) {
+            Some((_, entry)) => Some(entry),
+            None => self.others.remove(&key),
+        }
+    }
 }
 
 impl Listeners {
@@ -49,7 +63,8 @@ impl Listeners {
         Listeners {
             inner: Mutex::new(Inner {
                 next: 0,
-                entries: BTreeMap::new(),
+                first: None,
+                others: BTreeMap::new(),
             }),
         }
     }
@@ -58,43 +73,46 @@ impl Listeners {
         let mut inner = self.inner.lock();
         let key = Key(inner.next);
         inner.next += 1;
-        inner.entries.insert(key, (topic, listener));
+        let entry = (topic, listener);
+        if inner.first.is_none() && inner.others.is_empty() {
+            inner.first = Some((key, entry));
+        } else {
+            inner.others.insert(key, entry);
+        }
         key
     }
 
     /// Says whether the listener was still there, and so has not heard and never will.
     pub(crate) fn remove(&self, key: Key) -> bool {
-        let removed = self.inner.lock().entries.remove(&key);
+        let removed = self.inner.lock().remove(key);
         // The listener's own drop runs here, after the lock was let go.
         removed.is_some()
     }
 
     /// Takes those of the topics off the list and tells them, in the order in which they came.
     pub(crate) fn notify(&self, topics: &[Topic]) {
-        let heard: Vec<_> = {
+        let hears = |entry: &Entry| topics.contains(&entry.0);
+        let (first, others) = {
             let mut inner = self.inner.lock();
-            if inner
-                .entries
-                .values()
-                .all(|(topic, _)| topics.contains(topic))
-            {
-                std::mem::take(&mut inner.entries).into_values().collect()
+            let first = inner.first.take_if(|(_, entry)| hears(entry));
+            let others = if inner.others.values().all(hears) {
+                std::mem::take(&mut inner.others)
             } else {
-                let keys: Vec<_> = inner
-                    .entries
-                    .iter()
-                    .filter(|(_, (topic, _))| topics.contains(topic))
-                    .map(|(key, _)| *key)
-                    .collect();
-                keys.iter()
-                    .filter_map(|key| inner.entries.remove(key))
-                    .collect()
-            }
+                let keys = inner.others.iter().filter(|(_, entry)| hears(entry));
+                let keys: Vec<_> = keys.map(|(key, _)| *key).collect();
+                let mut taken = BTreeMap::new();
+                for key in keys {
+                    taken.extend(inner.others.remove_entry(&key));
+                }
+                taken
+            };
+            (first, others)
         };
-        for (_, listener) in &heard {
+        let first = first.map(|(_, entry)| entry);
+        for (_, listener) in first.iter().chain(others.values()) {
             listener.notify();
         }
-        for (_, listener) in heard {
+        for (_, listener) in first.iter().chain(others.values()) {
             listener.afterwards();
         }
     }

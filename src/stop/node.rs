@@ -213,6 +213,12 @@ impl Node {
         }
     }
 
+    /// Whether the node's own flag is set.
+    pub(crate) fn is_set_itself(&self) -> bool {
+        // Relaxed: it says nothing about other memory.
+        self.word.load(Ordering::Relaxed) & SET != 0
+    }
+
     /// Makes what came before the set visible to the thread that has just seen it.
     #[cold]
     fn confirm(&self) -> bool {

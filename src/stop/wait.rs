@@ -36,27 +36,44 @@ pub(crate) fn never(deadline: Option<Instant>) -> bool {
 ///
 /// It hears once for each node of the chain that is set, so it must not mind hearing again.
 pub(crate) struct Registration {
-    places: Vec<(NodeRef, Key)>,
+    node: NodeRef,
+    /// Its place on the list of the node, and then of the parent: few chains are longer.
+    keys: [Option<Key>; 2],
+    /// Its places further up.
+    more: Vec<Key>,
 }
 
 impl Registration {
     /// `None` if some node of the chain was set already.
     pub(crate) fn on_chain(node: &NodeRef, listener: &Arc<dyn Listen>) -> Option<Self> {
-        let mut registration = Registration { places: Vec::new() };
-        for place in node.chain() {
+        let mut registration = Registration {
+            node: node.clone(),
+            keys: [None; 2],
+            more: Vec::new(),
+        };
+        for (level, place) in node.chain().enumerate() {
             let happened = |word| word & SET != 0;
             let key = place.listen(Topic::Stop, LISTENED, happened, Arc::clone(listener))?;
-            registration.places.push((place.clone(), key));
+            match registration.keys.get_mut(level) {
+                Some(room) => *room = Some(key),
+                None => registration.more.push(key),
+            }
         }
         Some(registration)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        self.keys.iter().flatten().chain(&self.more).copied()
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        for (node, key) in &self.places {
-            // Gone already when that node was the one that was set.
-            let _ = node.unlisten(*key);
+        for (node, key) in self.node.chain().zip(self.keys()) {
+            // Whoever sets a node takes its list.
+            if !node.is_set_itself() {
+                let _ = node.unlisten(key);
+            }
         }
     }
 }
@@ -64,7 +81,7 @@ impl Drop for Registration {
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration")
-            .field("nodes", &self.places.len())
+            .field("nodes", &self.keys().count())
             .finish()
     }
 }

@@ -280,6 +280,11 @@ impl<'a> State<'a> {
     /// The handle is dropped. If the word as it was is done, the outcome is the caller's to drop,
     /// else the claimer's.
     pub(crate) fn drop_handle(self) -> Word {
+        let word = self.load();
+        if word.is_done() {
+            // Nobody looks at the bit any more.
+            return word;
+        }
         // Acquire: partner is the Release half of `finish`: the value that we are to drop is whole.
         // Release: partner is the Acquire half of `finish`.
         Word(self.0.fetch_and(!HANDLE, Ordering::AcqRel))

@@ -177,9 +177,10 @@ impl Core {
         // SAFETY: closures and values borrow nothing, since both are `'static`; the draft has a first
         // closure.
         let slab = unsafe { draft.finish(first, accepted) };
+        let cells = slab.cells();
         handles.extend((0..slab.len()).map(|index| {
             // SAFETY: once for each task.
-            let task = unsafe { slab.handle(index) };
+            let task = unsafe { cells.handle(index) };
             // SAFETY: each was made with a handle, for this `T`, and this is it.
             unsafe { TaskHandle::new(task) }
         }));

@@ -138,15 +138,15 @@ impl Acting {
         let queue = &shared.queue;
         let began = Instant::now();
         let mut husks = 0;
-        let slot = &self.post().slot;
+        let (slot, lane, cells) = (&self.post().slot, self.lane(), run.slab.cells());
         let mut walk = || {
             for index in run.range.clone() {
                 if queue.is_run_taken(self.lane) {
                     break;
                 }
-                self.lane().begin();
-                let claimed = life::claim_lent(run.slab.lend(index));
-                self.lane().leave(claimed.is_ok());
+                lane.begin();
+                let claimed = life::claim_lent(cells.lend(index));
+                lane.leave(claimed.is_ok());
                 if index + 1 == run.range.end {
                     // Nobody need look for more in it while the last one runs.
                     queue.end_run(self.lane);
@@ -155,7 +155,7 @@ impl Acting {
                     Ok(claimed) => {
                         slot.turn_to(index);
                         self.make_room();
-                        claimed.run_shown(self.lane());
+                        claimed.run_shown(lane);
                     }
                     Err(task) => husks += usize::from(task.is_husk()),
                 }

@@ -40,7 +40,10 @@ const MOST_CELLS: usize = 64;
 /// What a slab begins with.
 #[repr(C)]
 pub(crate) struct Slab {
+    /// Written by everyone who takes or gives up a reference: each joiner, for each task.
     head: Head,
+    /// So that what follows, which every worker reads for every task, lies in another cache line.
+    apart: [u64; 6],
     table: &'static Table,
     /// The id of the first task; those of the others follow.
     first: TaskId,
@@ -159,7 +162,7 @@ where
     }
 
     /// Makes tasks of the closures, with ids that begin with `first`, or tasks that were refused. The slab has one reference for
-    /// its maker, who gets it, and one for each handle, which [`SlabRef::handle`] gives.
+    /// its maker, who gets it, and one for each handle, which [`Cells::handle`] gives.
     ///
     /// # Safety
     ///
@@ -173,6 +176,7 @@ where
         let parent = unsafe { ptr::read(&raw const draft.parent) };
         let slab = Slab {
             head: Head::new(small(len + 1), Of::<F, T>::KIND),
+            apart: [0; 6],
             table: Of::<F, T>::TABLE,
             first,
             len: small(len),
@@ -320,15 +324,50 @@ impl SlabRef {
     }
 
     /// A task of the slab, without a count of its own.
-    #[inline]
     pub(crate) fn lend(&self, index: u32) -> Lent<'_> {
+        self.cells().lend(index)
+    }
+
+    /// All tasks of the slab. Going through many of them, one looks at what they share only once.
+    pub(crate) fn cells(&self) -> Cells<'_> {
         let slab = self.slab();
-        assert!(index < slab.len, "a task of the slab");
-        let distance = index as usize * slab.stride as usize;
+        Cells {
+            first: self.0.node().as_ptr(),
+            stride: slab.stride as usize,
+            len: slab.len,
+            lives: PhantomData,
+        }
+    }
+
+    /// Whether a task among those of these indices is pending.
+    pub(crate) fn has_pending(&self, range: Range<u32>) -> bool {
+        self.cells().pending(range).next().is_some()
+    }
+
+    /// Those tasks among these that are pending.
+    pub(crate) fn pending(&self, range: Range<u32>) -> impl Iterator<Item = TaskRef> {
+        self.cells().pending(range).map(|task| task.clone())
+    }
+}
+
+/// The tasks of a slab that is borrowed.
+#[derive(Clone, Copy)]
+pub(crate) struct Cells<'a> {
+    first: NonNull<Node>,
+    stride: usize,
+    len: u32,
+    lives: PhantomData<&'a SlabRef>,
+}
+
+impl<'a> Cells<'a> {
+    /// A task of the slab, without a count of its own.
+    #[inline]
+    pub(crate) fn lend(self, index: u32) -> Lent<'a> {
+        assert!(index < self.len, "a task of the slab");
         // SAFETY: the cells lie one after the other, and there is one of that index.
-        let node = unsafe { self.0.node().as_ptr().byte_add(distance) };
+        let node = unsafe { self.first.byte_add(index as usize * self.stride) };
         // SAFETY: it is a task's node; the reference is not dropped, and the slab lives as long as
-        // this one is borrowed.
+        // it is borrowed.
         Lent(
             ManuallyDrop::new(unsafe { TaskRef::lent(node) }),
             PhantomData,
@@ -340,25 +379,16 @@ impl SlabRef {
     /// # Safety
     ///
     /// This is called once for each task.
-    pub(crate) unsafe fn handle(&self, index: u32) -> TaskRef {
+    #[inline]
+    pub(crate) unsafe fn handle(self, index: u32) -> TaskRef {
         let lent = self.lend(index);
         // SAFETY: the slab was made with a count for each task, and this is the one that takes it.
         unsafe { lent.twin() }
     }
 
-    /// Whether a task among those of these indices is pending.
-    pub(crate) fn has_pending(&self, mut range: Range<u32>) -> bool {
-        range.any(|index| self.is_pending(index))
-    }
-
-    /// Those tasks among these that are pending.
-    pub(crate) fn pending(&self, range: Range<u32>) -> impl Iterator<Item = TaskRef> {
-        let pending = range.filter(|index| self.is_pending(*index));
-        pending.map(|index| self.lend(index).clone())
-    }
-
-    fn is_pending(&self, index: u32) -> bool {
-        !self.lend(index).state().load().has_begun()
+    fn pending(self, range: Range<u32>) -> impl Iterator<Item = Lent<'a>> {
+        let tasks = range.map(move |index| self.lend(index));
+        tasks.filter(|task| !task.state().load().has_begun())
     }
 }
 

@@ -12,10 +12,12 @@ pub use pool::{
     BuildError, SubmitError, Submitter, TaskBuilder, ThreadPool, ThreadPoolBuilder, UnhandledPanic,
 };
 pub use report::{Shutdown, ShutdownReport, Stats, Straggler, TaskDetail, TaskId, TaskStatus};
-pub use stop::{StopCause, StopEvent, StopOnDrop, StopReason, Stopped};
+pub use stop::{
+    StopCallback, StopCause, StopEvent, StopFuture, StopOnDrop, StopReason, Stopped, current,
+};
 #[cfg(panic = "unwind")]
 pub use task::unwind_if_stopped;
 pub use task::{
-    CancelOnDrop, CancelOutcome, Canceller, Outcome, TaskError, TaskErrorKind, TaskHandle, current,
+    CancelOnDrop, CancelOutcome, Canceller, Outcome, TaskError, TaskErrorKind, TaskHandle,
 };
 pub use thread::{Runnable, StoppableThread, StoppableThreadBuilder};

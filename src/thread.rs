@@ -11,7 +11,7 @@ use crate::sync::Arc;
 use crate::task::cell::{Birth, Extra, TaskRef};
 use crate::task::context::{self, Circle, Worker};
 use crate::task::home::{Home, HomeRef, Host};
-use crate::task::life::{self, Claimed, first_word};
+use crate::task::life::{self, Claimed, Doomed, first_word};
 use crate::task::slot::Slot;
 use crate::task::{CancelOutcome, Outcome, TaskError, TaskHandle};
 use std::any::Any;
@@ -312,7 +312,10 @@ impl StoppableThreadBuilder {
             id: home.ledger.admit(false, 1).unwrap_or(TaskId::new(0)),
             word: first_word(true, true),
             count: 2,
-            extra: Extra { name: self.name },
+            extra: Extra {
+                name: self.name,
+                ..Extra::new()
+            },
         };
         // SAFETY: closure and value borrow nothing, since both are `'static`.
         let task = unsafe { TaskRef::new(birth, closure) };
@@ -383,6 +386,10 @@ struct Alone;
 
 impl Host for Alone {
     fn left_queue(&self, _home: &Home, _husks: usize) {}
+
+    fn leave(&self, _home: &Home, doomed: Doomed) {
+        doomed.drop_closure();
+    }
 
     fn stop(&self, _home: &Home, _cause: &StopCause, raise: &mut dyn FnMut()) {
         raise();

@@ -15,7 +15,7 @@ use crate::stop::listeners::Listen;
 use crate::stop::node::NodeRef;
 use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
 use crate::task::context::dispose;
 use crate::task::home::{HomeRef, Host};
 use std::io;
@@ -247,6 +247,7 @@ impl ThreadPoolBuilder {
             life: Mutex::new(Life::new()),
             thread_ended: Condvar::new(),
             finished: AtomicBool::new(false),
+            graves: AtomicUsize::new(0),
             graveyard: Mutex::new(Vec::new()),
         });
         let host: Arc<dyn Host> = shared.clone();
@@ -279,7 +280,7 @@ impl Listen for Under {
     fn afterwards(&self) {
         let fallen = std::mem::take(&mut *self.fallen.lock());
         for fallen in fallen {
-            fallen.drop_closures();
+            self.core.shared.dispose(fallen);
         }
     }
 }

@@ -31,6 +31,7 @@ use super::worker::Post;
 use crate::report::ledger::Door;
 use crate::report::{Parts, Shutdown, ShutdownReport, Straggler, TaskStatus};
 use crate::stop::StopCause;
+use crate::stop::timer::on_timer_thread;
 use crate::stop::wait::Registration;
 use crate::sync::{Arc, Ordering, wait_deadline, yield_now};
 use crate::task::cell::TaskRef;
@@ -127,7 +128,7 @@ impl Shared {
             let Fallen { count, mut doomed } = self.close_locked(&mut life, home, mode, cause);
             let tell: Vec<_> = doomed.iter().filter_map(Doomed::listened).collect();
             // Under the lock of `life`, so that no worker ends in between.
-            self.graveyard.lock().append(&mut doomed);
+            self.dig(&mut doomed);
             (count, tell)
         };
         for doomed in tell {
@@ -213,24 +214,67 @@ impl Shared {
         self.idle.wake_all();
     }
 
+    fn dig(&self, doomed: &mut Vec<Doomed>) {
+        let mut graveyard = self.graveyard.lock();
+        graveyard.append(doomed);
+        // Release: partner is the Acquire in `has_graves`.
+        self.graves.store(graveyard.len(), Ordering::Release);
+    }
+
+    /// Leaves the drops of closures to a worker, if there is one.
+    pub(super) fn bury(&self, mut doomed: Vec<Doomed>) {
+        {
+            let life = self.life.lock();
+            if life.serving > 0 {
+                self.dig(&mut doomed);
+            }
+        }
+        // The last worker has ended: there is nobody else.
+        for doomed in doomed {
+            doomed.drop_closure();
+        }
+        self.idle.notify();
+    }
+
+    /// Drops the closures, or leaves that to a worker if this thread is not to run such code.
+    pub(super) fn dispose(&self, fallen: Fallen) {
+        if on_timer_thread() {
+            self.bury(fallen.doomed);
+        } else {
+            fallen.drop_closures();
+        }
+    }
+
+    pub(super) fn has_graves(&self) -> bool {
+        // Acquire: partner is the Release in `dig`.
+        self.graves.load(Ordering::Acquire) > 0
+    }
+
     /// Whether a worker may end: nothing is outstanding, nothing will be, and nothing is left to be
     /// dropped.
     pub(super) fn may_end(&self) -> bool {
-        // Acquire: partner is the Release in `check_finished`. A graveyard is filled under the lock
-        // of `life` by a closer that found tasks pending, and so before `finished` was set.
-        self.finished.load(Ordering::Acquire) && self.graveyard.lock().is_empty()
+        // Acquire: partner is the Release in `check_finished`. A graveyard that is filled later is left to
+        // the last one, in `thread_ended`.
+        self.finished.load(Ordering::Acquire) && !self.has_graves()
     }
 
     /// Whether a worker that has nothing to run still has something to do.
     pub(super) fn has_last_duties(&self) -> bool {
         // Acquire: as in `may_end`.
-        self.finished.load(Ordering::Acquire) || !self.graveyard.lock().is_empty()
+        self.finished.load(Ordering::Acquire) || self.has_graves()
     }
 
     /// Drops closures that a shutdown has left to the workers.
     pub(super) fn tend_graveyard(&self) {
         loop {
-            let Some(doomed) = self.graveyard.lock().pop() else {
+            let doomed = {
+                let mut graveyard = self.graveyard.lock();
+                let doomed = graveyard.pop();
+                // Relaxed: what is to be seen is that there is something, not that there is nothing.
+                self.graves.store(graveyard.len(), Ordering::Relaxed);
+                doomed
+            };
+            let Some(doomed) = doomed else {
                 return;
             };
             doomed.drop_closure();
@@ -250,6 +294,8 @@ impl Shared {
             (life.serving == 0).then(|| life.leave(self))
         };
         if last.is_some() {
+            // Nothing is left to threads from here on.
+            self.tend_graveyard();
             home.depot.close();
         }
         // Before the end of the thread is told, and so before a shutdown returns.

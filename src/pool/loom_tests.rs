@@ -39,7 +39,7 @@ fn a_task_that_is_submitted_while_the_worker_goes_to_sleep_runs() {
     loom::model(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
-        let handle = core.submit((), |_| 7);
+        let handle = core.submit(None, (), |_| 7);
         assert_eq!(handle.join().unwrap(), 7);
         core.begin_and_bury(Shutdown::Drain, &cause());
         worker.join().unwrap();
@@ -56,12 +56,12 @@ fn two_submitters_and_a_worker() {
         let other = thread::spawn({
             let (core, runs) = (core.clone(), Arc::clone(&runs));
             move || {
-                core.execute((), move |_| runs.fetch_add(1, Ordering::Relaxed))
+                core.execute(None, (), move |_| runs.fetch_add(1, Ordering::Relaxed))
                     .unwrap();
             }
         });
         let ours = Arc::clone(&runs);
-        core.execute((), move |_| ours.fetch_add(1, Ordering::Relaxed))
+        core.execute(None, (), move |_| ours.fetch_add(1, Ordering::Relaxed))
             .unwrap();
         other.join().unwrap();
         core.begin_and_bury(Shutdown::Drain, &cause());
@@ -79,7 +79,7 @@ fn two_workers_and_two_tasks() {
     model.check(|| {
         let core = core(2);
         let workers = [spawn_worker(&core, 0), spawn_worker(&core, 1)];
-        let handles = [core.submit((), |_| 1), core.submit((), |_| 2)];
+        let handles = [core.submit(None, (), |_| 1), core.submit(None, (), |_| 2)];
         core.begin_and_bury(Shutdown::Drain, &cause());
         for worker in workers {
             worker.join().unwrap();
@@ -151,7 +151,7 @@ fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
             let worker = spawn_worker(&core, 0);
             let submitter = thread::spawn({
                 let core = core.clone();
-                move || core.submit((), |_| 7).outcome().status()
+                move || core.submit(None, (), |_| 7).outcome().status()
             });
             core.begin_and_bury(mode, &cause());
             let status = submitter.join().unwrap();
@@ -172,9 +172,9 @@ fn a_task_that_submits_while_the_pool_drains() {
     loom::model(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
-        let outer = core.submit((), {
+        let outer = core.submit(None, (), {
             let core = core.clone();
-            move |_| core.submit((), |_| 7).status()
+            move |_| core.submit(None, (), |_| 7).status()
         });
         core.begin_and_bury(Shutdown::Drain, &cause());
         worker.join().unwrap();
@@ -192,7 +192,7 @@ fn a_shutdown_that_leaves_the_drops_to_the_worker() {
         let dropped = Arc::new(AtomicUsize::new(0));
         let worker = spawn_worker(&core, 0);
         let captured = Captured(Arc::clone(&dropped));
-        let handle = core.submit((), move |_| drop(captured));
+        let handle = core.submit(None, (), move |_| drop(captured));
         core.begin_and_leave(Shutdown::CancelPending, &cause());
         let _ = handle.outcome();
         worker.join().unwrap();
@@ -213,7 +213,7 @@ impl Drop for Captured {
 fn a_frozen_queue_and_a_worker_do_not_both_have_a_task() {
     loom::model(|| {
         let core = core(1);
-        let handle = core.submit((), |_| 7);
+        let handle = core.submit(None, (), |_| 7);
         let worker = spawn_worker(&core, 0);
         let doomed = core.shared.cancel_pending(&core.home, &cause());
         // Whatever was pending has ended; what a worker had taken before has begun.
@@ -236,7 +236,7 @@ fn setting_the_pools_event_against_a_submit() {
             let core = core.clone();
             move || crate::StopEvent::of(core.home.node().clone()).set()
         });
-        let handle = core.submit((), |_| 7);
+        let handle = core.submit(None, (), |_| 7);
         assert!(setter.join().unwrap());
         worker.join().unwrap();
         assert!(handle.is_done());

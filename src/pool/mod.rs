@@ -114,7 +114,7 @@ impl ThreadPool {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.submit((), closure)
+        self.core.submit(None, (), closure)
     }
 
     /// Submits a task without waiting for room.
@@ -128,7 +128,7 @@ impl ThreadPool {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.try_submit((), closure)
+        self.core.try_submit(None, (), closure)
     }
 
     /// Submits a task that nobody will join. What it returns is dropped on the worker; if it panics,
@@ -143,7 +143,7 @@ impl ThreadPool {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.execute((), closure)
+        self.core.execute(None, (), closure)
     }
 
     /// Submits many tasks at once, for a fraction of what as many calls of [`submit`](Self::submit)
@@ -182,6 +182,7 @@ impl ThreadPool {
     }
 
     /// Sets up a task in more detail.
+    #[track_caller]
     pub fn task(&self) -> TaskBuilder<'_> {
         TaskBuilder::new(&self.core)
     }
@@ -346,7 +347,7 @@ impl Submitter {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.submit((), closure)
+        self.core.submit(None, (), closure)
     }
 
     /// As [`ThreadPool::try_submit`].
@@ -359,7 +360,7 @@ impl Submitter {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.try_submit((), closure)
+        self.core.try_submit(None, (), closure)
     }
 
     /// As [`ThreadPool::execute`].
@@ -372,7 +373,7 @@ impl Submitter {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.execute((), closure)
+        self.core.execute(None, (), closure)
     }
 
     /// As [`ThreadPool::submit_all`].
@@ -387,6 +388,7 @@ impl Submitter {
     }
 
     /// Sets up a task in more detail.
+    #[track_caller]
     pub fn task(&self) -> TaskBuilder<'_> {
         TaskBuilder::new(&self.core)
     }

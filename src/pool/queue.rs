@@ -234,6 +234,7 @@ impl Queue {
 
 #[cold]
 fn drop_husk(husk: TaskRef, ledger: &Ledger) {
+    life::bury_husk(&husk);
     ledger.book().uncount_husks(1);
     drop(husk);
 }

@@ -8,7 +8,7 @@ use super::queue::Queue;
 use super::worker::Post;
 use crate::report::{Shutdown, TaskId};
 use crate::stop::StopCause;
-use crate::sync::{Arc, AtomicBool, Condvar, Mutex};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
 use crate::task::cell::TaskRef;
 use crate::task::home::{Home, HomeRef, Host};
 use crate::task::life::Doomed;
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(super) thread_ended: Condvar,
     /// Nothing is outstanding and nothing will be: the workers may end. Set under `life`'s lock.
     pub(super) finished: AtomicBool,
+    /// How many there are in the graveyard: to be looked at without the lock.
+    pub(super) graves: AtomicUsize,
     /// Closures that a worker is to drop.
     pub(super) graveyard: Mutex<Vec<Doomed>>,
 }
@@ -48,11 +50,15 @@ impl Host for Shared {
         }
     }
 
+    fn leave(&self, _home: &Home, doomed: Doomed) {
+        self.bury(vec![doomed]);
+    }
+
     fn stop(&self, home: &Home, cause: &StopCause, raise: &mut dyn FnMut()) {
         // First what is pending, or a task that ends at once would let a worker take from it.
         let fallen = self.close(home, Shutdown::StopAll, cause);
         raise();
-        fallen.drop_closures();
+        self.dispose(fallen);
     }
 
     fn unhandled_panic(&self, id: TaskId, name: Option<&str>, payload: &(dyn Any + Send)) {

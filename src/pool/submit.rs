@@ -7,17 +7,20 @@
 use super::capacity::Capacity;
 use super::shared::Core;
 use crate::report::TaskId;
+use crate::stop::any::any;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::Arc;
 use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Extra, Room, TaskRef};
 use crate::task::context;
 use crate::task::entry::Entry;
-use crate::task::life::{Doomed, first_word};
+use crate::task::life::{self, Doomed, first_word};
 use crate::task::slab::Draft;
 use crate::task::stash;
 use std::error::Error;
 use std::fmt;
+use std::panic::Location;
+use std::time::{Duration, Instant};
 
 /// Why a task was not accepted, with its closure.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -86,22 +89,31 @@ impl Refusal {
 
 impl Core {
     #[track_caller]
-    pub(super) fn submit<F, T, X>(&self, extra: X, closure: F) -> TaskHandle<T>
+    pub(super) fn submit<F, T, X>(
+        &self,
+        under: Option<&StopEvent>,
+        extra: X,
+        closure: F,
+    ) -> TaskHandle<T>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
         X: Room,
     {
         let (task, handle) = match self.admit(true, 1) {
-            Ok(id) => self.birth(id, true, extra, closure),
+            Ok(id) => self.birth(id, true, under, extra, closure),
             Err(_) => return self.refused(extra, closure),
         };
+        if X::ANY {
+            life::await_start(&task, under);
+        }
         self.push(Entry::of_task(task, true));
         handle
     }
 
     pub(super) fn try_submit<F, T, X>(
         &self,
+        under: Option<&StopEvent>,
         extra: X,
         closure: F,
     ) -> Result<TaskHandle<T>, SubmitError<F>>
@@ -114,12 +126,20 @@ impl Core {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
-        let (task, handle) = self.birth(id, true, extra, closure);
+        let (task, handle) = self.birth(id, true, under, extra, closure);
+        if X::ANY {
+            life::await_start(&task, under);
+        }
         self.push(Entry::of_task(task, true));
         Ok(handle)
     }
 
-    pub(super) fn execute<F, T, X>(&self, extra: X, closure: F) -> Result<TaskId, SubmitError<F>>
+    pub(super) fn execute<F, T, X>(
+        &self,
+        under: Option<&StopEvent>,
+        extra: X,
+        closure: F,
+    ) -> Result<TaskId, SubmitError<F>>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
@@ -129,9 +149,12 @@ impl Core {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
-        let birth = self.plan(id, first_word(true, false), 1, extra);
+        let birth = self.plan(id, first_word(true, false), 1, under, extra);
         // SAFETY: closure and value borrow nothing, since both are `'static`.
         let task = unsafe { TaskRef::new(birth, closure) };
+        if X::ANY {
+            life::await_start(&task, under);
+        }
         self.push(Entry::of_task(task, false));
         Ok(id)
     }
@@ -253,7 +276,7 @@ impl Core {
         X: Room,
     {
         let id = self.home.ledger.refuse(1);
-        let (task, handle) = self.birth(id, false, extra, closure);
+        let (task, handle) = self.birth(id, false, None, extra, closure);
         let cause = StopCause::now(StopReason::Shutdown);
         Doomed::refused(task, &cause).drop_closure();
         handle
@@ -265,6 +288,7 @@ impl Core {
         &self,
         id: TaskId,
         accepted: bool,
+        under: Option<&StopEvent>,
         extra: X,
         closure: F,
     ) -> (TaskRef, TaskHandle<T>)
@@ -273,7 +297,7 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let birth = self.plan(id, first_word(accepted, true), 2, extra);
+        let birth = self.plan(id, first_word(accepted, true), 2, under, extra);
         // SAFETY: closure and value borrow nothing, since both are `'static`.
         let task = unsafe { TaskRef::new(birth, closure) };
         // SAFETY: it was born with two references, and this is the second.
@@ -283,9 +307,21 @@ impl Core {
     }
 
     #[inline]
-    fn plan<X>(&self, id: TaskId, word: u32, count: u32, extra: X) -> Birth<X> {
+    fn plan<X>(
+        &self,
+        id: TaskId,
+        word: u32,
+        count: u32,
+        under: Option<&StopEvent>,
+        extra: X,
+    ) -> Birth<X> {
+        let home = stash::take(&self.home);
+        let parent = match under.and_then(StopEvent::node) {
+            Some(event) => any(home, vec![event.clone()]),
+            None => home,
+        };
         Birth {
-            parent: stash::take(&self.home),
+            parent,
             id,
             word,
             count,
@@ -317,19 +353,70 @@ impl Core {
 pub struct TaskBuilder<'a> {
     core: &'a Core,
     extra: Extra,
+    under: Option<StopEvent>,
 }
 
 impl<'a> TaskBuilder<'a> {
+    #[track_caller]
     pub(super) fn new(core: &'a Core) -> Self {
         TaskBuilder {
             core,
-            extra: Extra::default(),
+            extra: Extra::new(),
+            under: None,
         }
     }
 
     /// The task's name, for errors and reports.
     pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
         self.extra.name = Some(name.into());
+        self
+    }
+
+    /// How long the task may run, from its start: its event is set then, with
+    /// [`StopReason::Deadline`]. A task that does not look runs on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stoppable::{Outcome, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let handle = pool.task().timeout(Duration::from_millis(5)).submit(|stop| stop.wait());
+    /// assert!(matches!(handle.outcome(), Outcome::Cancelled { .. }));
+    /// ```
+    #[track_caller]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.extra.timeout = Some(timeout);
+        self.extra.location = Location::caller();
+        self
+    }
+
+    /// When the task has to have begun. If it is still pending then, it never starts, with
+    /// [`StopReason::Deadline`]; what it captured is dropped by a thread of the pool.
+    #[track_caller]
+    pub fn start_before(mut self, at: Instant) -> Self {
+        self.extra.start_before = Some(at);
+        self.extra.location = Location::caller();
+        self
+    }
+
+    /// Puts the task under an event of yours, besides the pool's: its own event is set when that one is,
+    /// and if it is still pending then it never starts. Called again, under all of them.
+    ///
+    /// ```
+    /// use stoppable::{StopEvent, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let request = StopEvent::new();
+    /// let handle = pool.task().stop_with(&request).submit(|stop| stop.wait());
+    /// handle.wait_started();
+    /// request.set();
+    /// assert!(handle.join().unwrap_err().is_cancelled());
+    /// ```
+    pub fn stop_with(mut self, event: &StopEvent) -> Self {
+        self.under = Some(match self.under {
+            Some(other) => StopEvent::any([&other, event]),
+            None => event.clone(),
+        });
         self
     }
 
@@ -340,7 +427,7 @@ impl<'a> TaskBuilder<'a> {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.submit(self.extra, closure)
+        self.core.submit(self.under.as_ref(), self.extra, closure)
     }
 
     /// As [`ThreadPool::try_submit`](crate::ThreadPool::try_submit).
@@ -353,7 +440,8 @@ impl<'a> TaskBuilder<'a> {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.try_submit(self.extra, closure)
+        self.core
+            .try_submit(self.under.as_ref(), self.extra, closure)
     }
 
     /// As [`ThreadPool::execute`](crate::ThreadPool::execute).
@@ -366,6 +454,6 @@ impl<'a> TaskBuilder<'a> {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.execute(self.extra, closure)
+        self.core.execute(self.under.as_ref(), self.extra, closure)
     }
 }

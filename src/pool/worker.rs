@@ -189,6 +189,9 @@ impl Acting {
         let (idle, queue) = (&shared.idle, &shared.queue);
         let mut searching = false;
         loop {
+            if shared.has_graves() {
+                shared.tend_graveyard();
+            }
             let most = self.pace.get().most();
             // As after a push, whose submitter may have relied on a worker that was about to look.
             let opened = || {
@@ -201,7 +204,6 @@ impl Acting {
                 return Some(work);
             }
             if idle.is_closing() {
-                shared.tend_graveyard();
                 shared.check_finished(&self.core.home);
                 if shared.may_end() && queue.is_empty() {
                     if searching {

@@ -1,8 +1,12 @@
 //! The stop event: what users poll, check and set.
 
+use super::any;
+use super::callback::StopCallback;
 use super::cause::{StopCause, StopReason, Stopped};
+use super::future::StopFuture;
 use super::guard::StopOnDrop;
 use super::node::NodeRef;
+use super::timer::Timer;
 use super::wait;
 use std::fmt;
 use std::panic::Location;
@@ -130,7 +134,7 @@ impl StopEvent {
     #[inline]
     pub fn is_set(&self) -> bool {
         match &self.node {
-            Some(node) if node.reads_set() => {
+            Some(node) if node.poll() => {
                 self.note();
                 true
             }
@@ -141,7 +145,7 @@ impl StopEvent {
     /// As [`is_set`](Self::is_set), but never counts as the task seeing its stop.
     #[inline]
     pub fn peek(&self) -> bool {
-        self.node.as_ref().is_some_and(|node| node.reads_set())
+        self.node.as_ref().is_some_and(NodeRef::poll)
     }
 
     /// The poll, for use with `?`. As cheap as [`is_set`](Self::is_set) while the event is unset.
@@ -246,6 +250,124 @@ impl StopEvent {
         } else {
             Ok(())
         }
+    }
+
+    /// Sets the event in so much time, with [`StopReason::Deadline`], unless it is set before. A zero
+    /// duration sets it at once; one too long for the clock never does. Of several deadlines the
+    /// earliest counts.
+    ///
+    /// A poll costs the same with a deadline as without. One thread serves all deadlines of the process;
+    /// it is started when the first one is set, and sleeps in between. An event that is dropped leaves
+    /// no timer behind. Callbacks run on that thread; what a pending task had captured
+    /// is dropped by a thread of its pool.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system refuses that one thread.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use stoppable::{StopEvent, StopReason};
+    ///
+    /// let limit = StopEvent::new();
+    /// limit.set_after(Duration::from_millis(5));
+    /// limit.wait();
+    /// assert_eq!(limit.reason(), Some(StopReason::Deadline));
+    /// ```
+    #[track_caller]
+    pub fn set_after(&self, duration: Duration) {
+        if let Some(at) = Instant::now().checked_add(duration) {
+            self.set_at(at);
+        }
+    }
+
+    /// As [`set_after`](Self::set_after), at that instant; at once if it has passed.
+    #[track_caller]
+    pub fn set_at(&self, at: Instant) {
+        let Some(node) = self.node.as_ref().filter(|node| !node.reads_set()) else {
+            return;
+        };
+        if at <= Instant::now() {
+            self.set_with(StopReason::Deadline);
+        } else {
+            node.set_timer(Timer::Stop, at, Location::caller());
+        }
+    }
+
+    /// An event that is set when any of these is, or it is set itself. Setting it leaves these alone.
+    /// Without any, an event that only `set` sets.
+    ///
+    /// Its cause is that of the first of these, in their order, that is found set. A poll costs what a poll
+    /// of each costs. One given to a task counts as that task's only if it is the first of these that was.
+    ///
+    /// ```
+    /// use stoppable::StopEvent;
+    ///
+    /// let (request, server) = (StopEvent::new(), StopEvent::new());
+    /// let either = StopEvent::any([&request, &server]);
+    /// server.set();
+    /// assert!(either.is_set() && !request.is_set());
+    /// ```
+    #[must_use = "an event that is dropped at once stops nothing"]
+    pub fn any<'a>(parents: impl IntoIterator<Item = &'a StopEvent>) -> StopEvent {
+        let mut observer = None;
+        let mut nodes = Vec::new();
+        for parent in parents {
+            observer = observer.or_else(|| parent.observer.clone());
+            nodes.extend(parent.node.clone());
+        }
+        let mut nodes = nodes.into_iter();
+        let node = match nodes.next() {
+            Some(first) => any::any(first, nodes.collect()),
+            None => NodeRef::plain(None),
+        };
+        StopEvent {
+            node: Some(node),
+            observer,
+        }
+    }
+
+    /// Calls `code` once, when the event is set: on the thread that sets it, under no lock, before its
+    /// `set` returns; or at once, on this thread, if it is set already. A panic in it is
+    /// contained: it disturbs neither the setter nor other callbacks. It runs as a part of no task:
+    /// [`current`](crate::current) is `never()` in it, and its polls are not a task's.
+    ///
+    /// It should be short: whoever sets the event waits for it, and a deadline's callbacks hold up all
+    /// other deadlines.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use stoppable::StopEvent;
+    ///
+    /// let stop = StopEvent::new();
+    /// let (sender, receiver) = mpsc::channel();
+    /// let callback = stop.on_set(move || sender.send("stopped").unwrap());
+    /// stop.set();
+    /// assert_eq!(receiver.recv(), Ok("stopped"));
+    /// drop(callback);
+    /// ```
+    pub fn on_set(&self, code: impl FnOnce() + Send + 'static) -> StopCallback {
+        StopCallback::new(self.node.as_ref(), code)
+    }
+
+    /// A future that is ready when the event is set, on any runtime. As for [`wait`](Self::wait), a task
+    /// to which this handle was given has seen its stop then.
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use std::task::{Context, Poll, Waker};
+    /// use stoppable::StopEvent;
+    ///
+    /// let stop = StopEvent::new();
+    /// let mut stopped = pin!(stop.stopped());
+    /// let mut context = Context::from_waker(Waker::noop());
+    /// assert_eq!(stopped.as_mut().poll(&mut context), Poll::Pending);
+    /// stop.set();
+    /// assert_eq!(stopped.as_mut().poll(&mut context), Poll::Ready(()));
+    /// # use std::future::Future;
+    /// ```
+    pub fn stopped(&self) -> StopFuture {
+        StopFuture::new(self.clone())
     }
 
     /// A guard that sets the event when it is dropped, with [`StopReason::Dropped`], unless it is

@@ -7,6 +7,7 @@
 //! happen reads the bit in the same atomic step. That is what makes a listener hear exactly once;
 //! see [`NodeRef::listen`](super::node::NodeRef::listen).
 
+use super::wait::Place;
 use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,6 +46,8 @@ struct Inner {
     first: Option<(Key, Entry)>,
     /// The others, in the order in which they came, and all later than the first.
     others: BTreeMap<Key, Entry>,
+    /// Places of the same listeners on the lists of ancestors, for as long as there is this list.
+    above: Vec<Place>,
 }
 
 type Entry = (Topic, Arc<dyn Listen>);
@@ -65,6 +68,7 @@ impl Listeners {
                 next: 0,
                 first: None,
                 others: BTreeMap::new(),
+                above: Vec::new(),
             }),
         }
     }
@@ -80,6 +84,10 @@ impl Listeners {
             inner.others.insert(key, entry);
         }
         key
+    }
+
+    pub(super) fn keep(&self, mut above: Vec<Place>) {
+        self.inner.lock().above.append(&mut above);
     }
 
     /// Says whether the listener was still there, and so has not heard and never will.

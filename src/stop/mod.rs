@@ -4,15 +4,23 @@
 //! - `node`, `node_ref`: what it points to. The one atomic word, the invariants; the counted pointer.
 //! - `cause`, `cause_cell`: why, when and where; and the room for it in a node.
 //! - `listeners`, `wait`, `parker`: those who block until it is set.
+//! - `callback`, `future`: code and tasks of other runtimes that hear of it.
+//! - `timer`: deadlines, and the thread that keeps them.
+//! - `any`: events with several parents.
 //! - `guard`: sets it on drop.
+//! - `ambient`: the event of the task that runs on a thread.
 //!
 //! A poll walks from the node to its ancestors. Nothing is passed down: a parent knows nothing of its
 //! children, so making, dropping and polling a child never touches a lock of the parent's. Who blocks
 //! puts itself on the list of every node up to the root.
 
+pub(crate) mod ambient;
+pub(crate) mod any;
+mod callback;
 mod cause;
 mod cause_cell;
 mod event;
+mod future;
 mod guard;
 pub(crate) mod listeners;
 #[cfg(all(test, loom))]
@@ -20,8 +28,13 @@ mod loom_tests;
 pub(crate) mod node;
 mod node_ref;
 pub(crate) mod parker;
+#[cfg_attr(loom, path = "no_timer.rs")]
+pub(crate) mod timer;
 pub(crate) mod wait;
 
+pub use ambient::current;
+pub use callback::StopCallback;
 pub use cause::{StopCause, StopReason, Stopped};
 pub use event::StopEvent;
+pub use future::StopFuture;
 pub use guard::StopOnDrop;

@@ -20,11 +20,13 @@
 //! | 1 | `LISTENED`: somebody may be on the list for `Topic::Stop` | [`NodeRef::listen`] |
 //! | 2 | `CAUSED`: the cause has been written, or is by who set this | with `SET`, and [`NodeRef::cause`] |
 //! | 3 | `IN_SLAB`: the node is in a slab | its maker |
+//! | 4 | `SPECIAL`: it has more parents than one, or counts polls | its maker |
+//! | 5 | `TIMED`: the timers may know it | `stop/timer.rs` |
 //! | 8–31 | a task's lifecycle | `task/state.rs` alone |
 //!
 //! # Invariants
 //!
-//! 1. Nodes form a forest: `parent` is given at birth and never changes, so there is no cycle.
+//! 1. Parents are given at birth and never change, so there is no cycle.
 //! 2. A node *reads set* when its own `SET` or that of any ancestor is set. `SET` is never cleared.
 //! 3. `CAUSED` is set with or before `SET`, and never cleared. The thread whose read-modify-write set
 //!    it writes the cause at once: its own, if it set `SET` too, else that of an ancestor which it
@@ -49,6 +51,10 @@ pub(crate) const LISTENED: u32 = 1 << 1;
 pub(crate) const CAUSED: u32 = 1 << 2;
 /// The node is in a slab.
 pub(crate) const IN_SLAB: u32 = 1 << 3;
+/// A poll has to ask the node's kind.
+pub(crate) const SPECIAL: u32 = 1 << 4;
+/// The timers may know the node.
+pub(crate) const TIMED: u32 = 1 << 5;
 
 /// How a node of some kind is freed, and what else setting it does.
 pub(crate) struct Kind {
@@ -65,8 +71,23 @@ pub(crate) struct Kind {
     pub(crate) saw: fn(&NodeRef),
     /// The reason that a plain `set()` gives.
     pub(crate) reason: StopReason,
+    /// The parents of a `SPECIAL` node besides its first.
+    pub(crate) others: fn(&NodeRef) -> &[NodeRef],
+    /// Hears of each poll of a `SPECIAL` node.
+    pub(crate) polled: fn(&NodeRef),
+    /// The time in which the node was to begin has passed.
+    pub(crate) expire: fn(&NodeRef, &StopCause),
     /// How far behind a node that stands alone its [`Side`] lies, in bytes.
     pub(crate) side: usize,
+}
+
+impl Kind {
+    /// For nodes with one parent at most.
+    pub(crate) const NO_OTHERS: fn(&NodeRef) -> &[NodeRef] = |_| &[];
+    /// For nodes that do not count polls.
+    pub(crate) const NOT_COUNTED: fn(&NodeRef) = |_| {};
+    /// For nodes that do not begin.
+    pub(crate) const NEVER_EXPIRES: fn(&NodeRef, &StopCause) = |_, _| {};
 }
 
 /// What a poll looks at.
@@ -195,24 +216,6 @@ impl Node {
         &self.word
     }
 
-    /// The poll: one relaxed load for this node and one for each ancestor, no write.
-    ///
-    /// When it says true, everything before the `set` is visible.
-    #[inline]
-    pub(crate) fn reads_set(&self) -> bool {
-        let mut node = self;
-        loop {
-            // Relaxed: an unset event says nothing about other memory. See `confirm` for a set one.
-            if node.word.load(Ordering::Relaxed) & SET != 0 {
-                return node.confirm();
-            }
-            match &node.parent {
-                Some(parent) => node = parent,
-                None => return false,
-            }
-        }
-    }
-
     /// Whether the node's own flag is set.
     pub(crate) fn is_set_itself(&self) -> bool {
         // Relaxed: it says nothing about other memory.
@@ -221,7 +224,7 @@ impl Node {
 
     /// Makes what came before the set visible to the thread that has just seen it.
     #[cold]
-    fn confirm(&self) -> bool {
+    pub(super) fn confirm(&self) -> bool {
         // Acquire: partner is the Release half of the RMW that set `SET`. The bit is never cleared,
         // so the answer is the same; later RMWs on the word continue its release sequence.
         self.word.load(Ordering::Acquire) & SET != 0

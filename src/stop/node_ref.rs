@@ -6,13 +6,19 @@
 
 use super::cause::{StopCause, StopReason};
 use super::listeners::{Key, Listen, Listeners, Topic};
-use super::node::{CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, Node, SET, STEP, Side, Solo};
+use super::node::{
+    CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, Node, SET, SPECIAL, STEP, Side, Solo, TIMED,
+};
+use super::timer::{self, Timer};
+use super::wait::Place;
 use crate::sync::{Arc, AtomicU32, Ordering, Tries};
 use std::fmt;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
+use std::panic::Location;
 use std::process;
 use std::ptr::{self, NonNull};
+use std::time::Instant;
 
 /// A node of its own.
 static PLAIN: Kind = Kind {
@@ -20,6 +26,9 @@ static PLAIN: Kind = Kind {
     raise: |node, cause| node.raise(cause),
     saw: |_| {},
     reason: StopReason::Requested,
+    others: Kind::NO_OTHERS,
+    polled: Kind::NOT_COUNTED,
+    expire: Kind::NEVER_EXPIRES,
     side: offset_of!(Plain, side),
 };
 
@@ -79,6 +88,34 @@ impl NodeRef {
     }
 
     /// Gives up this reference, but not its count, which the caller now owns.
+    /// A reference to a node that may be about to be freed, unless it is.
+    ///
+    /// # Safety
+    ///
+    /// The node, with all that is around it, has not been freed, and is not before this returns. The
+    /// pointer is as in [`from_raw`](Self::from_raw).
+    pub(super) unsafe fn revive(node: NonNull<Node>) -> Option<NodeRef> {
+        // SAFETY: as the caller vouches it may be looked at; the count that it does not own is not
+        // given up.
+        let lent = ManuallyDrop::new(unsafe { NodeRef::from_raw(node) });
+        let references = lent.references();
+        // Relaxed: the exchange settles it.
+        let mut count = references.load(Ordering::Relaxed);
+        while count > 0 {
+            // Relaxed: as in `clone`.
+            match references.compare_exchange_weak(
+                count,
+                count + 1,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Some(ManuallyDrop::into_inner(lent)),
+                Err(other) => count = other,
+            }
+        }
+        None
+    }
+
     pub(crate) fn into_raw(self) -> NonNull<Node> {
         ManuallyDrop::new(self).0
     }
@@ -182,14 +219,107 @@ impl NodeRef {
         (self.kind().raise)(self, cause)
     }
 
+    /// The time in which the node was to begin has passed.
+    pub(super) fn expire(&self, cause: &StopCause) {
+        (self.kind().expire)(self, cause);
+    }
+
+    /// Sets a timer. Of several of the same sort the earliest stays.
+    pub(crate) fn set_timer(
+        &self,
+        timer: Timer,
+        at: Instant,
+        location: &'static Location<'static>,
+    ) {
+        timer::set(self, timer, at, location);
+    }
+
+    /// Takes the node's timers off the list.
+    #[inline]
+    pub(crate) fn forget_timers(&self) {
+        // Relaxed: who set the bit had a reference, and that all but ours have been given up, or that
+        // the bit is ours to look for, is known to the caller.
+        if self.word().load(Ordering::Relaxed) & TIMED != 0 {
+            timer::forget(self.as_ptr());
+        }
+    }
+
     /// Notes that the one to whom this node was given has seen it set.
     pub(crate) fn note_seen(&self) {
         (self.kind().saw)(self);
     }
 
-    /// This node and its ancestors, nearest first.
-    pub(crate) fn chain(&self) -> impl Iterator<Item = &NodeRef> {
-        std::iter::successors(Some(self), |node| node.parent())
+    /// This node and its ancestors. Each comes after those of which it is a first parent, the first
+    /// parents first. Always in the same order.
+    pub(crate) fn chain(&self) -> Chain<'_> {
+        Chain {
+            next: Some(self),
+            others: Vec::new(),
+        }
+    }
+
+    /// Whether the node or an ancestor is set. When it says true, everything before the `set` is
+    /// visible.
+    #[inline]
+    pub(crate) fn reads_set(&self) -> bool {
+        self.look::<false>()
+    }
+
+    /// As [`reads_set`](Self::reads_set), on behalf of the user's code: this is the poll. One relaxed load
+    /// for this node and one for each ancestor, no write.
+    #[inline]
+    pub(crate) fn poll(&self) -> bool {
+        self.look::<true>()
+    }
+
+    #[inline]
+    fn look<const POLL: bool>(&self) -> bool {
+        let mut node = self;
+        loop {
+            // Relaxed: an unset event says nothing about other memory. See `confirm` for a set one.
+            let word = node.word().load(Ordering::Relaxed);
+            if word & (SET | SPECIAL) != 0 && node.look_closer::<POLL>(word) {
+                return true;
+            }
+            match node.parent() {
+                Some(parent) => node = parent,
+                None => return false,
+            }
+        }
+    }
+
+    #[cold]
+    fn look_closer<const POLL: bool>(&self, word: u32) -> bool {
+        if word & SET != 0 {
+            return self.confirm();
+        }
+        let kind = self.kind();
+        if POLL {
+            (kind.polled)(self);
+        }
+        let others = (kind.others)(self);
+        // A poll may have set it.
+        self.confirm() || others.iter().any(NodeRef::look::<POLL>)
+    }
+}
+
+/// See [`NodeRef::chain`].
+pub(crate) struct Chain<'a> {
+    next: Option<&'a NodeRef>,
+    others: Vec<&'a NodeRef>,
+}
+
+impl<'a> Iterator for Chain<'a> {
+    type Item = &'a NodeRef;
+
+    fn next(&mut self) -> Option<&'a NodeRef> {
+        let node = self.next.or_else(|| self.others.pop())?;
+        // Relaxed: the bit was written before the node was shared, and stays.
+        if node.word().load(Ordering::Relaxed) & SPECIAL != 0 {
+            self.others.extend((node.kind().others)(node).iter().rev());
+        }
+        self.next = node.parent();
+        Some(node)
     }
 }
 
@@ -267,6 +397,14 @@ impl NodeRef {
         // has happened already, what came before it is visible to us.
         let before = self.word().fetch_or(bit, Ordering::AcqRel);
         (!happened(before) || !list.remove(key)).then_some(key)
+    }
+
+    /// Keeps places on the lists of ancestors for as long as there is the node, to which somebody has
+    /// listened.
+    pub(super) fn keep(&self, above: Vec<Place>) {
+        if let Some(list) = self.listeners() {
+            list.keep(above);
+        }
     }
 
     /// Takes a listener off the list. False: it has heard, or is about to.
@@ -348,6 +486,7 @@ fn free_chain(mut node: NonNull<Node>) {
         // SAFETY: this thread owned the last count of `node`, and so alone still points to it. The
         // count is gone, so what is lent here is not dropped.
         let last = ManuallyDrop::new(unsafe { NodeRef::from_raw(node) });
+        last.forget_timers();
         let kind = last.kind();
         // SAFETY: `kind` is the node's own, and nobody else points to the node.
         let parent = unsafe { (kind.free)(node) };

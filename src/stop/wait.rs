@@ -62,26 +62,55 @@ impl Registration {
         Some(registration)
     }
 
-    fn keys(&self) -> impl Iterator<Item = Key> {
-        self.keys.iter().flatten().chain(&self.more).copied()
+    fn places(&self) -> impl Iterator<Item = (&NodeRef, Key)> {
+        let keys = self.keys.iter().flatten().chain(&self.more).copied();
+        self.node.chain().zip(keys)
+    }
+
+    /// Leaves the listener where it is for as long as there is the first node.
+    pub(crate) fn detach(mut self) {
+        let above = self.places().skip(1).map(|(node, key)| Place {
+            node: node.clone(),
+            key,
+        });
+        let above: Vec<_> = above.collect();
+        self.keys = [None; 2];
+        self.more.clear();
+        self.node.keep(above);
     }
 }
 
 impl Drop for Registration {
     fn drop(&mut self) {
-        for (node, key) in self.node.chain().zip(self.keys()) {
-            // Whoever sets a node takes its list.
-            if !node.is_set_itself() {
-                let _ = node.unlisten(key);
-            }
+        for (node, key) in self.places() {
+            take_off(node, key);
         }
+    }
+}
+
+fn take_off(node: &NodeRef, key: Key) {
+    // Whoever sets a node takes its list.
+    if !node.is_set_itself() {
+        let _ = node.unlisten(key);
+    }
+}
+
+/// A listener on the list of one node, until this is dropped.
+pub(super) struct Place {
+    node: NodeRef,
+    key: Key,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        take_off(&self.node, self.key);
     }
 }
 
 impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration")
-            .field("nodes", &self.keys().count())
+            .field("nodes", &self.places().count())
             .finish()
     }
 }

@@ -20,11 +20,15 @@ use super::state::{State, WAITED, Word};
 use crate::report::TaskId;
 use crate::stop::StopEvent;
 use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
-use crate::sync::{Arc, UnsafeCell};
+use crate::stop::timer::Timer;
+use crate::stop::wait::Registration;
+use crate::sync::{Arc, Mutex, UnsafeCell};
 use std::alloc::Layout;
 use std::fmt;
 use std::mem::{MaybeUninit, offset_of};
+use std::panic::Location;
 use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
 
 /// What all cells that lie alone begin with.
 #[repr(C)]
@@ -44,23 +48,48 @@ struct Cell<F, T, X> {
 }
 
 /// What most tasks do without, and so have no room for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Extra {
     pub(crate) name: Option<Arc<str>>,
+    /// How long it may run.
+    pub(crate) timeout: Option<Duration>,
+    /// When it has to have begun.
+    pub(crate) start_before: Option<Instant>,
+    /// Where these were given.
+    pub(crate) location: &'static Location<'static>,
+    /// Listens for an event of the user's while the task is pending.
+    pub(crate) watch: Mutex<Option<Registration>>,
+}
+
+impl Extra {
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        Extra {
+            name: None,
+            timeout: None,
+            start_before: None,
+            location: Location::caller(),
+            watch: Mutex::new(None),
+        }
+    }
 }
 
 /// Whether a cell has room for an [`Extra`].
 pub(crate) trait Room: Send + Sync + 'static {
+    /// Whether there may be something.
+    const ANY: bool;
     fn extra(&self) -> Option<&Extra>;
 }
 
 impl Room for () {
+    const ANY: bool = false;
     fn extra(&self) -> Option<&Extra> {
         None
     }
 }
 
 impl Room for Extra {
+    const ANY: bool = true;
     fn extra(&self) -> Option<&Extra> {
         Some(self)
     }
@@ -74,8 +103,10 @@ where
     F: FnOnce(&StopEvent) -> T,
     X: Room,
 {
-    const TABLE: &'static Table =
-        &Table::of::<F, T>(offset_of!(Cell<F, T, X>, contents), extra::<F, T, X>);
+    const TABLE: &'static Table = &Table::of::<F, T>(
+        offset_of!(Cell<F, T, X>, contents),
+        if X::ANY { Some(extra::<F, T, X>) } else { None },
+    );
     const KIND: &'static Kind =
         &super::life::kind(free_cell::<F, T, X>, offset_of!(Cell<F, T, X>, side));
 }
@@ -248,8 +279,81 @@ impl TaskRef {
         }
     }
 
+    pub(super) fn extra(&self) -> Option<&Extra> {
+        self.table().extra.and_then(|extra| extra(self))
+    }
+
     pub(crate) fn shared_name(&self) -> Option<&Arc<str>> {
-        (self.table().extra)(self)?.name.as_ref()
+        self.extra()?.name.as_ref()
+    }
+
+    /// Keeps a registration until the task begins or is doomed.
+    pub(super) fn watch(&self, registration: Registration) {
+        if let Some(extra) = self.extra() {
+            *extra.watch.lock() = Some(registration);
+        }
+        // It may have been too late to be taken off.
+        if self.state().load().has_begun() {
+            self.stand_down();
+        }
+    }
+
+    /// Sets the timers that a task has while it is pending.
+    pub(crate) fn await_start(&self) {
+        if let Some((at, location)) = self
+            .extra()
+            .and_then(|extra| extra.start_before.zip(Some(extra.location)))
+        {
+            self.0.set_timer(Timer::Start, at, location);
+        }
+    }
+
+    /// If the task is pending and should have begun before: where that was said.
+    pub(super) fn expired(&self) -> Option<&'static Location<'static>> {
+        let extra = self.extra()?;
+        let expired = extra.start_before? <= Instant::now() && !self.state().load().has_begun();
+        expired.then_some(extra.location)
+    }
+
+    /// The task begins.
+    #[inline]
+    pub(super) fn begin(&self) {
+        if self.table().extra.is_some() {
+            self.begin_with_extra();
+        }
+    }
+
+    #[cold]
+    fn begin_with_extra(&self) {
+        self.stand_down();
+        if let Some((timeout, location)) = self
+            .extra()
+            .and_then(|extra| extra.timeout.zip(Some(extra.location)))
+        {
+            if let Some(at) = Instant::now().checked_add(timeout) {
+                self.0.set_timer(Timer::Stop, at, location);
+            }
+        }
+    }
+
+    /// The task needs no timers any more, and need not listen for its start to be given up.
+    #[inline]
+    pub(super) fn stand_down(&self) {
+        if self.table().extra.is_some() {
+            self.stand_down_with_extra();
+        }
+    }
+
+    #[cold]
+    fn stand_down_with_extra(&self) {
+        let Some(extra) = self.extra() else {
+            return;
+        };
+        if extra.start_before.is_some() || extra.timeout.is_some() {
+            self.0.forget_timers();
+        }
+        let watch = extra.watch.lock().take();
+        drop(watch);
     }
 
     pub(crate) fn name(&self) -> Option<&str> {

@@ -53,6 +53,9 @@ pub(crate) enum Left {
     Payload(Option<Arc<str>>),
 }
 
+/// Finds the extra of a cell.
+pub(super) type ExtraOf = fn(&TaskRef) -> Option<&Extra>;
+
 /// What needs a cell's types. Each function asks for a cell of these types, with its contents that far
 /// behind its node.
 pub(super) struct Table {
@@ -65,12 +68,13 @@ pub(super) struct Table {
     pub(super) drop_value: Option<unsafe fn(&TaskRef, usize)>,
     pub(super) move_value: unsafe fn(&TaskRef, usize, NonNull<()>),
     pub(super) take_payload: unsafe fn(&TaskRef, usize) -> Payload,
-    pub(super) extra: fn(&TaskRef) -> Option<&Extra>,
+    /// `None`: it has no room for one.
+    pub(super) extra: Option<ExtraOf>,
 }
 
 impl Table {
     /// For cells that have their contents `offset` bytes behind their node.
-    pub(super) const fn of<F, T>(offset: usize, extra: fn(&TaskRef) -> Option<&Extra>) -> Table
+    pub(super) const fn of<F, T>(offset: usize, extra: Option<ExtraOf>) -> Table
     where
         F: FnOnce(&StopEvent) -> T,
     {

@@ -110,6 +110,15 @@ impl<T> TaskHandle<T> {
         life::cancel(&self.task, &StopCause::now(reason))
     }
 
+    /// Asks the task to stop in so much time, with [`StopReason::Deadline`], unless it has ended by then.
+    /// A task that is still pending then never starts. Of several deadlines the earliest counts.
+    #[track_caller]
+    pub fn cancel_after(&self, duration: Duration) {
+        if !self.is_done() {
+            self.stop_event().set_after(duration);
+        }
+    }
+
     /// The task's stop event. Polls through it do not count as the task seeing its stop; setting it
     /// is as good as [`cancel`](Self::cancel).
     pub fn stop_event(&self) -> StopEvent {

@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "a home is a node with more behind it")]
 
 use super::depot::Depot;
+use super::life::Doomed;
 use crate::report::TaskId;
 use crate::report::ledger::Ledger;
 use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
@@ -21,6 +22,9 @@ use std::ptr::{self, NonNull};
 pub(crate) trait Host: Send + Sync {
     /// A task that is in the queue will never be taken from it to be run. It is one of so many.
     fn left_queue(&self, home: &Home, husks: usize);
+
+    /// A task will never start, and what it had captured is not to be dropped on this thread.
+    fn leave(&self, home: &Home, doomed: Doomed);
 
     /// The home's event is about to be set, which `raise` does.
     fn stop(&self, home: &Home, cause: &StopCause, raise: &mut dyn FnMut());
@@ -45,6 +49,9 @@ static HOME: Kind = Kind {
     raise: raise_home,
     saw: |_| {},
     reason: StopReason::Shutdown,
+    others: Kind::NO_OTHERS,
+    polled: Kind::NOT_COUNTED,
+    expire: Kind::NEVER_EXPIRES,
     side: offset_of!(Home, side),
 };
 

@@ -18,10 +18,12 @@ use super::slot::Slot;
 use super::state::{Cancel, Claim, End, State, WAITED, Word};
 use crate::report::TaskStatus;
 use crate::report::ledger::{Entry, Lane};
-use crate::stop::listeners::Topic;
+use crate::stop::listeners::{Listen, Topic};
 use crate::stop::node::{IN_SLAB, Kind, LISTENED, Node, NodeRef, SET};
-use crate::stop::{StopCause, StopReason};
-use crate::sync::Arc;
+use crate::stop::timer::on_timer_thread;
+use crate::stop::wait::Registration;
+use crate::stop::{StopCause, StopEvent, StopReason};
+use crate::sync::{Arc, Mutex};
 use std::borrow::Borrow;
 use std::ptr::NonNull;
 
@@ -42,8 +44,12 @@ pub(crate) fn claim(task: TaskRef) -> Result<Claimed, TaskRef> {
 /// therefore known without a look.
 #[inline]
 pub(crate) fn claim_fresh(task: TaskRef, has_handle: bool) -> Result<Claimed, TaskRef> {
-    let claim = task.state().claim_expecting(State::pending(has_handle));
-    claimed(task, claim)
+    match task.state().try_claim(State::pending(has_handle)) {
+        Ok(before) => Ok(Claimed { task, before }),
+        // Looked at meanwhile; or there is a time before which it has to begin.
+        Err(_) if task.expired().is_some() => Err(task),
+        Err(_) => claim(task),
+    }
 }
 
 /// As [`claim_fresh`], of a task that lies in a slab.
@@ -54,6 +60,25 @@ pub(crate) fn claim_lent(task: Lent<'_>) -> Result<Claimed<Lent<'_>>, Lent<'_>> 
 }
 
 #[inline]
+/// Lets a new task, which has room for an [`Extra`](super::cell::Extra), be doomed by what it must not
+/// wait for: a time, or an event of the user's.
+pub(crate) fn await_start(task: &TaskRef, under: Option<&StopEvent>) {
+    task.await_start();
+    bury_husk(task);
+    if let Some(event) = under.and_then(StopEvent::node) {
+        Watch::keep(task, event);
+    }
+}
+
+/// What to do with a task that could not be claimed: if it is pending, then because its time to begin has
+/// passed.
+pub(crate) fn bury_husk(task: &TaskRef) {
+    if let Some(location) = task.expired() {
+        // Somebody else may have been faster.
+        let _ = doom(task, &StopCause::at(StopReason::Deadline, location));
+    }
+}
+
 fn claimed<R>(task: R, claim: Claim) -> Result<Claimed<R>, R> {
     match claim {
         Claim::Claimed(before) => Ok(Claimed { task, before }),
@@ -82,6 +107,7 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
     }
 
     fn tell_of_start(&self) {
+        self.task.borrow().begin();
         if self.before.is_waited() {
             self.task.borrow().node().tell(&[Topic::Started]);
         }
@@ -91,6 +117,7 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
 /// Ends a task whose closure has.
 #[inline]
 fn end(task: &TaskRef, left: Left, lane: &Lane) {
+    task.stand_down();
     // What is seen from here on does not count.
     let seen = task.state().load().seen();
     let end = match left {
@@ -175,6 +202,9 @@ pub(super) const fn kind(free: unsafe fn(NonNull<Node>) -> Option<NodeRef>, side
         raise,
         saw: |node| State::new(node.word()).note_seen(),
         reason: StopReason::Requested,
+        others: Kind::NO_OTHERS,
+        polled: Kind::NOT_COUNTED,
+        expire,
         side,
     }
 }
@@ -189,6 +219,12 @@ fn raise(node: &NodeRef, cause: &StopCause) -> bool {
         // It has begun, or ended.
         Err(_) => node.raise(cause),
     }
+}
+
+/// The time in which a task was to begin has passed: unless it has, it never will.
+fn expire(node: &NodeRef, cause: &StopCause) {
+    // Begun or ended: nothing is to be done.
+    let _ = doom(&TaskRef::behind(node), cause);
 }
 
 /// Asks a task to stop.
@@ -220,6 +256,14 @@ fn ask(task: &TaskRef, cause: &StopCause) -> CancelOutcome {
 /// Pending → `NeverStarted`, and all that this entails; says whether the cause is ours. Or the status
 /// that the task has instead.
 fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
+    let doomed = doom_alone(task, cause)?;
+    let won = !doomed.before.has_cause();
+    doomed.bury();
+    Ok(won)
+}
+
+/// As [`doom`], but leaves the drop of the closure to the caller.
+fn doom_alone<'a>(task: &'a TaskRef, cause: &StopCause) -> Result<Doomed<&'a TaskRef>, TaskStatus> {
     let word = task.state().load();
     if word.has_begun() {
         return Err(word.status());
@@ -239,9 +283,7 @@ fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
     tell(task, before);
     // Its room is given back before its captures are dropped, which may want some.
     home.host.left_queue(home, husks);
-    // SAFETY: this is the one use of the right that came with the transition to `NeverStarted`.
-    unsafe { task.drop_closure() };
-    Ok(!before.has_cause())
+    Ok(Doomed { task, before })
 }
 
 /// Writes the cause of a task that has just been cancelled, unless it has one.
@@ -302,11 +344,81 @@ pub(crate) fn doom_all(
 /// How many tasks are doomed in one hold of the book's lock.
 const AT_A_TIME: usize = 64;
 
+/// Dooms a task when an event is set that the task was submitted under.
+pub(crate) struct Watch {
+    task: TaskRef,
+    event: NodeRef,
+    /// What is to be dropped when everyone who listens for the event has been told.
+    doomed: Mutex<Option<Doomed>>,
+}
+
+impl Watch {
+    /// Registers the task, which has an [`Extra`](super::cell::Extra) to keep the registration in and
+    /// is pending. If the event is set, the task is doomed now.
+    pub(crate) fn keep(task: &TaskRef, event: &NodeRef) {
+        let watch = Arc::new(Watch {
+            task: task.clone(),
+            event: event.clone(),
+            doomed: Mutex::new(None),
+        });
+        let listener: Arc<dyn Listen> = Arc::<Watch>::clone(&watch);
+        match Registration::on_chain(event, &listener) {
+            Some(registration) => task.watch(registration),
+            None => {
+                watch.notify();
+                watch.afterwards();
+            }
+        }
+    }
+}
+
+impl Listen for Watch {
+    fn notify(&self) {
+        // An event that was set has its cause.
+        if let Some(cause) = self.event.cause() {
+            if let Ok(doomed) = doom_alone(&self.task, &cause) {
+                *self.doomed.lock() = Some(doomed.to_owned());
+            }
+        }
+    }
+
+    fn afterwards(&self) {
+        let doomed = self.doomed.lock().take();
+        if let Some(doomed) = doomed {
+            let Doomed { task, before } = &doomed;
+            Doomed {
+                task,
+                before: *before,
+            }
+            .bury();
+        }
+    }
+}
+
 /// The duty to tell of, and to drop the closure of, a task that will never start.
 #[must_use = "a task that will never start has to be buried"]
-pub(crate) struct Doomed {
-    task: TaskRef,
+pub(crate) struct Doomed<R = TaskRef> {
+    task: R,
     before: Word,
+}
+
+impl Doomed<&TaskRef> {
+    fn to_owned(&self) -> Doomed {
+        Doomed {
+            task: self.task.clone(),
+            before: self.before,
+        }
+    }
+
+    /// Drops the closure, or leaves that to the pool if this thread is not to run such code.
+    fn bury(self) {
+        if on_timer_thread() {
+            let home = self.task.home();
+            home.host.leave(home, self.to_owned());
+        } else {
+            self.drop_closure();
+        }
+    }
 }
 
 impl Doomed {
@@ -320,7 +432,8 @@ impl Doomed {
 
     /// Itself, if there is somebody to tell or a closure whose drop does something.
     fn with_duties(self) -> Option<Doomed> {
-        (is_listened(self.before) || self.task.owns_something()).then_some(self)
+        let has = is_listened(self.before) || self.task.owns_something();
+        (has || self.task.extra().is_some()).then_some(self)
     }
 
     /// The duty to tell alone, if there is somebody to tell.
@@ -332,12 +445,16 @@ impl Doomed {
     pub(crate) fn tell(&self) {
         tell(&self.task, self.before);
     }
+}
 
+impl<R: Borrow<TaskRef>> Doomed<R> {
     /// Drops the closure and all that it captured.
     pub(crate) fn drop_closure(self) {
+        let task = self.task.borrow();
+        task.stand_down();
         // SAFETY: this is the one use of the right that came with the transition to `NeverStarted`
         // (or with the birth in that state), which `self` was.
-        unsafe { self.task.drop_closure() };
+        unsafe { task.drop_closure() };
     }
 }
 
@@ -356,7 +473,7 @@ impl Telling {
 pub(crate) fn listen(
     task: &TaskRef,
     topic: Topic,
-    listener: Arc<dyn crate::stop::listeners::Listen>,
+    listener: Arc<dyn Listen>,
 ) -> Option<crate::stop::listeners::Key> {
     let happened = |bits| has_happened(Word::from_bits(bits), topic);
     task.node().listen(topic, WAITED, happened, listener)

@@ -17,6 +17,9 @@ struct NoHost;
 
 impl Host for NoHost {
     fn left_queue(&self, _home: &Home, _husks: usize) {}
+    fn leave(&self, _home: &Home, doomed: life::Doomed) {
+        doomed.drop_closure();
+    }
     fn stop(&self, _home: &Home, _cause: &StopCause, raise: &mut dyn FnMut()) {
         raise();
     }

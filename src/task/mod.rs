@@ -43,7 +43,6 @@ pub(crate) mod state;
 mod unwind;
 mod wait;
 
-pub use context::current;
 pub(crate) use error::panic_message;
 pub use error::{TaskError, TaskErrorKind};
 pub use handle::{CancelOnDrop, Canceller, TaskHandle};

@@ -69,7 +69,7 @@ impl<F, T> Of<F, T>
 where
     F: FnOnce(&StopEvent) -> T,
 {
-    const TABLE: &'static Table = &Table::of::<F, T>(offset_of!(Cell<F, T>, contents), |_| None);
+    const TABLE: &'static Table = &Table::of::<F, T>(offset_of!(Cell<F, T>, contents), None);
     const KIND: &'static Kind = &super::life::kind(free_slab::<F, T>, 0);
     /// Where the first cell lies.
     const BEGIN: usize = size_of::<Slab>().next_multiple_of(align_of::<Cell<F, T>>());
@@ -256,6 +256,9 @@ where
     for index in 0..slab.len as usize {
         // SAFETY: inside of the allocation.
         let cell = unsafe { place.byte_add(Of::<F, T>::distance(index)) }.cast::<Member>();
+        // SAFETY: it is a node of the slab; the reference is not dropped.
+        let last = ManuallyDrop::new(unsafe { NodeRef::from_raw(cell.cast()) });
+        last.forget_timers();
         // SAFETY: it was written by `Draft::finish`, and is not used again. The contents beside it are
         // not dropped: whoever ended the task or held its handle has moved them out or dropped them.
         let mut member = unsafe { cell.read() };

@@ -175,6 +175,16 @@ impl<'a> State<'a> {
         self.claim_expecting(self.0.load(Ordering::Relaxed))
     }
 
+    /// As [`claim`](Self::claim), if the word is this one.
+    #[inline]
+    pub(crate) fn try_claim(self, word: u32) -> Result<Word, Word> {
+        // As in `claim_expecting`.
+        self.0
+            .compare_exchange(word, word | RUNNING, Ordering::AcqRel, Ordering::Relaxed)
+            .map(Word)
+            .map_err(Word)
+    }
+
     /// As [`claim`](Self::claim), of a task whose word most likely is `word`: its line is fetched once,
     /// to be written to, and not once more before, to be looked at.
     #[inline]

@@ -19,6 +19,7 @@ pub fn contenders() -> Vec<Contender> {
         Contender::new("ours, a clone", Ours, ours_clone),
         Contender::new("ours, check()", Ours, ours_check),
         Contender::new("ours, a child", Ours, ours_child),
+        Contender::new("ours, a deadline and a callback", Ours, ours_limited),
         Contender::new("tokio-util child token", Cancellable, token),
         Contender::new("Instant::now deadline", Plain, deadline),
         Contender::new("empty loop", Limit, empty),
@@ -59,6 +60,15 @@ fn ours_check(n: usize) -> Duration {
 
 fn ours_child(n: usize) -> Duration {
     inside_ours(move |stop| polls(n, &stop.child(), StopEvent::is_set))
+}
+
+/// With a deadline an hour away, and somebody who listens.
+fn ours_limited(n: usize) -> Duration {
+    inside_ours(move |stop| {
+        stop.set_after(Duration::from_secs(3_600));
+        let _callback = stop.on_set(|| {});
+        polls(n, stop, StopEvent::is_set)
+    })
 }
 
 fn token(n: usize) -> Duration {

@@ -6,12 +6,16 @@ mod report;
 mod stop;
 mod sync;
 mod task;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod thread;
 
 pub use pool::{
     BuildError, SubmitError, Submitter, TaskBuilder, ThreadPool, ThreadPoolBuilder, UnhandledPanic,
 };
 pub use report::{Shutdown, ShutdownReport, Stats, Straggler, TaskDetail, TaskId, TaskStatus};
+#[cfg(unix)]
+pub use stop::StopFd;
 pub use stop::{
     StopCallback, StopCause, StopEvent, StopFuture, StopOnDrop, StopReason, Stopped, current,
 };

@@ -401,8 +401,9 @@ impl fmt::Debug for StopEvent {
         let StopEvent { node, observer } = self;
         let mut out = f.debug_struct("StopEvent");
         match node {
-            Some(_) => out
-                .field("set", &self.peek())
+            // To print an event is not to poll it.
+            Some(node) => out
+                .field("set", &node.reads_set())
                 .field("reason", &self.reason())
                 .field("given_to_task", &observer.is_some())
                 .finish(),

@@ -5,8 +5,10 @@
 //! - `cause`, `cause_cell`: why, when and where; and the room for it in a node.
 //! - `listeners`, `wait`, `parker`: those who block until it is set.
 //! - `callback`, `future`: code and tasks of other runtimes that hear of it.
+//! - `fd`: a file descriptor that is readable when it is set.
 //! - `timer`: deadlines, and the thread that keeps them.
 //! - `any`: events with several parents.
+//! - `countdown`: events that count their polls, for tests of the user's.
 //! - `guard`: sets it on drop.
 //! - `ambient`: the event of the task that runs on a thread.
 //!
@@ -19,7 +21,11 @@ pub(crate) mod any;
 mod callback;
 mod cause;
 mod cause_cell;
+#[cfg(feature = "testing")]
+pub(crate) mod countdown;
 mod event;
+#[cfg(unix)]
+mod fd;
 mod future;
 mod guard;
 pub(crate) mod listeners;
@@ -36,5 +42,7 @@ pub use ambient::current;
 pub use callback::StopCallback;
 pub use cause::{StopCause, StopReason, Stopped};
 pub use event::StopEvent;
+#[cfg(unix)]
+pub use fd::StopFd;
 pub use future::StopFuture;
 pub use guard::StopOnDrop;

@@ -73,7 +73,7 @@ pub(crate) struct Kind {
     pub(crate) reason: StopReason,
     /// The parents of a `SPECIAL` node besides its first.
     pub(crate) others: fn(&NodeRef) -> &[NodeRef],
-    /// Hears of each poll of a `SPECIAL` node.
+    /// Hears of each poll of a `SPECIAL` node, before the poll looks at it.
     pub(crate) polled: fn(&NodeRef),
     /// The time in which the node was to begin has passed.
     pub(crate) expire: fn(&NodeRef, &StopCause),

@@ -290,14 +290,13 @@ impl NodeRef {
 
     #[cold]
     fn look_closer<const POLL: bool>(&self, word: u32) -> bool {
+        if POLL && word & SPECIAL != 0 {
+            (self.kind().polled)(self);
+        }
         if word & SET != 0 {
             return self.confirm();
         }
-        let kind = self.kind();
-        if POLL {
-            (kind.polled)(self);
-        }
-        let others = (kind.others)(self);
+        let others = (self.kind().others)(self);
         // A poll may have set it.
         self.confirm() || others.iter().any(NodeRef::look::<POLL>)
     }

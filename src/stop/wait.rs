@@ -13,7 +13,8 @@ use std::time::Instant;
 
 /// Blocks until `node` reads set, or until `deadline`. Says whether it reads set.
 pub(crate) fn until_set(node: &NodeRef, deadline: Option<Instant>) -> bool {
-    if node.reads_set() {
+    // Who waits has polled.
+    if node.poll() {
         return true;
     }
     let parker = Arc::new(Parker::new());

@@ -59,6 +59,13 @@ pub(crate) fn take(home: &HomeRef) -> NodeRef {
     taken.unwrap_or_else(|| change(home))
 }
 
+/// Gives up what the calling thread has in store, and with it the home.
+#[cfg(feature = "testing")]
+pub(crate) fn clear() {
+    // The home may end with it, when the stash is no longer borrowed.
+    drop(with_store(Option::take));
+}
+
 /// Lays up a store for this home in place of the one before.
 #[cold]
 fn change(home: &HomeRef) -> NodeRef {

@@ -11,6 +11,8 @@ mod common;
 mod current;
 mod event;
 mod event_tree;
+#[cfg(unix)]
+mod fd;
 mod handle;
 mod join_inside;
 mod panics;
@@ -20,4 +22,6 @@ mod seeing;
 mod shutdown;
 mod stress;
 mod submit;
+#[cfg(feature = "testing")]
+mod testing;
 mod thread;

@@ -148,13 +148,18 @@ impl ThreadPool {
 
     /// Submits many tasks at once, for a fraction of what as many calls of [`submit`](Self::submit)
     /// cost. Each of them is a task like any other, with its own id, event and handle, to be cancelled
-    /// alone or with all others. The handles are in the order of the closures, and so are the starts:
-    /// a worker that finds the tasks of a batch to be short takes some dozens of them at a time.
+    /// alone or with all others. The handles are in the order of the closures.
     ///
-    /// Closures are pulled from the iterator and submitted some dozens at a time, so that the first
-    /// ones may run while it goes on. So it may wait, or submit. If it panics, what was submitted before goes on,
-    /// detached, and the panic is passed on; closures that were pulled and not yet submitted are dropped. One that
-    /// never ends is only of use in a bounded queue, as `submit_all` does not return then: see to it that it ends.
+    /// One worker starts the tasks in that order. Several workers take them in that order, one at a time
+    /// at first; when the tasks of a batch prove to be short, up to 64 at a time, so that starts
+    /// are then only roughly in order. A worker that has come to a long task does not keep what it took behind it: others take it
+    /// back when they have nothing else to do, or have passed it some times. All the same, a task should wait
+    /// for another one by joining it.
+    ///
+    /// Closures are pulled from the iterator and submitted some dozens at a time, so the first
+    /// ones may run while it goes on. It may block or submit, but not wait for a closure that it has just given. If it panics, what was submitted goes on,
+    /// detached, what was pulled and not yet submitted is dropped, and the panic is passed on. With one
+    /// that never ends this never returns.
     ///
     /// When the queue is bounded, it waits for room as [`submit`](Self::submit) does, for some dozens
     /// at a time. Tasks that find the pool shut down are refused, as there.

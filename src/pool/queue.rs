@@ -30,7 +30,7 @@
 //! injector's end, behind everything that the freezer moves. A worker never waits for `front` while
 //! its lane is busy (it tries, and steps back), so the two cannot wait for each other.
 
-use super::runs::{Run, Runs};
+use super::runs::{Passing, Run, Runs};
 use crate::report::ledger::{Lane, Ledger};
 use crate::sync::{
     AtomicBool, AtomicUsize, Injector, Mutex, MutexGuard, Ordering, Steal, store_then_look,
@@ -38,6 +38,7 @@ use crate::sync::{
 use crate::task::cell::TaskRef;
 use crate::task::entry::{Entry, Opened};
 use crate::task::life::{self, Claimed};
+use crate::task::slab::SlabRef;
 use std::collections::VecDeque;
 
 /// Fewer husks than this are not worth a sweep.
@@ -99,13 +100,14 @@ impl Queue {
             && self.runs.is_empty()
     }
 
-    /// Takes tasks out, in order, until there is one that can be claimed, or a run of at most `most`
-    /// tasks of a batch. `None`: the queue is empty. Calls `opened` if sleepers have to be told of more.
+    /// Takes tasks out, in order, until there is one that can be claimed, or a run of a slab, of at most
+    /// as many tasks as `most` says. `None`: the queue is empty. Calls `opened` if sleepers have to be told of more.
     #[inline]
     pub(crate) fn next(
         &self,
         lane: (usize, &Lane),
-        most: u32,
+        most: impl Fn(&SlabRef) -> u32,
+        passing: &mut Passing,
         ledger: &Ledger,
         opened: impl Fn(),
     ) -> Option<Work> {
@@ -113,7 +115,7 @@ impl Queue {
         loop {
             self.enter(lane);
             let mut has_opened = false;
-            let taken = match self.take(index, most, &mut has_opened) {
+            let taken = match self.take(index, &most, passing, &mut has_opened) {
                 Taken::Task(task, has_handle) => {
                     Some(life::claim_fresh(task, has_handle).map(Work::Task))
                 }
@@ -137,12 +139,13 @@ impl Queue {
         }
     }
 
-    /// Whether the worker of that lane should leave the rest of its run to others.
-    pub(crate) fn is_run_taken(&self, lane: usize) -> bool {
-        self.runs.is_taken(lane)
+    /// The worker of that lane comes to that task of its run. False: it leaves the rest to others.
+    #[inline]
+    pub(crate) fn come_to(&self, lane: usize, index: u32) -> bool {
+        self.runs.come_to(lane, index)
     }
 
-    /// The worker of that lane has come to the end of its run.
+    /// The worker of that lane has come to the end of its run, or leaves the rest.
     pub(crate) fn end_run(&self, lane: usize) {
         self.runs.hide(lane);
     }
@@ -170,12 +173,22 @@ impl Queue {
     }
 
     #[inline]
-    fn take(&self, lane: usize, most: u32, has_opened: &mut bool) -> Taken {
+    fn take(
+        &self,
+        lane: usize,
+        most: &impl Fn(&SlabRef) -> u32,
+        passing: &mut Passing,
+        has_opened: &mut bool,
+    ) -> Taken {
         loop {
             if self.runs.has_open() {
                 if let Some(run) = self.runs.take(lane, most) {
                     return Taken::Run(run);
                 }
+            }
+            if self.runs.pass(passing) {
+                *has_opened = true;
+                continue;
             }
             match self.take_entry() {
                 Ok(Some(Opened::Task(task, has_handle))) => return Taken::Task(task, has_handle),

@@ -10,9 +10,10 @@
 //! A run is a hint. That a task is run once, and not after it was cancelled, is decided by the
 //! exchange on its own word alone, and whoever walks over a task that has begun goes on to the next.
 //! So a run may be in two hands: while a worker walks along its run it *shows* it, and who finds
-//! nothing else *takes it back*, opens it again, and takes from it like everybody. The worker that had it sees that,
-//! and leaves the rest. Nobody waits behind a long task, then, and no run is out of the reach of a
-//! shutdown.
+//! nothing else, or passes by again and again while the worker does not get on, *takes back* the rest,
+//! opens it again, and takes from it like everybody. The worker that had it sees that, and leaves the
+//! rest. So what is behind a long task waits for some later tasks at most, and no run is out of
+//! the reach of a shutdown.
 //!
 //! # What is seen as not empty
 //!
@@ -22,7 +23,7 @@
 //! if it had been pushed. In a move from open to shown it is counted there before it is no longer counted
 //! here.
 
-use crate::sync::{AtomicBool, AtomicUsize, CachePadded, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, AtomicUsize, CachePadded, Mutex, Ordering};
 use crate::task::cell::TaskRef;
 use crate::task::slab::SlabRef;
 use std::collections::VecDeque;
@@ -79,6 +80,21 @@ struct Shown {
     run: Mutex<Option<Run>>,
     /// Whether it was taken back: to be looked at without the lock.
     taken: AtomicBool,
+    /// The task of the run that the worker has come to, or [`NOWHERE`]. Written by the worker alone.
+    place: AtomicU32,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// So many tasks may be taken from the queue past a worker that does not get on.
+const PATIENCE: u32 = 8;
+
+/// What a worker has seen of another, as it passed by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Passing {
+    lane: usize,
+    place: u32,
+    times: u32,
 }
 
 impl Runs {
@@ -87,6 +103,7 @@ impl Runs {
             CachePadded::new(Shown {
                 run: Mutex::new(None),
                 taken: AtomicBool::new(false),
+                place: AtomicU32::new(NOWHERE),
             })
         };
         Runs {
@@ -127,12 +144,13 @@ impl Runs {
         self.insert(&mut self.open.lock(), Run::of(slab));
     }
 
-    /// A run of at most so many tasks, which the worker of that lane shows from now on. When little is
+    /// A run of at most as many tasks as `most` says of the slab, which the worker of that lane shows from now on. When little is
     /// left, some of it is left to others.
-    pub(super) fn take(&self, lane: usize, most: u32) -> Option<Run> {
+    pub(super) fn take(&self, lane: usize, most: impl Fn(&SlabRef) -> u32) -> Option<Run> {
         let mut open = self.open.lock();
         let alone = open.len() == 1;
         let first = open.front_mut()?;
+        let most = most(&first.slab);
         let fair = if alone { first.len().div_ceil(2) } else { most };
         let range = first.split(most.min(fair));
         // The last run of a slab takes over its reference.
@@ -147,46 +165,102 @@ impl Runs {
             let place = &self.shown[lane];
             let mut shows = place.run.lock();
             *shows = Some(run.clone());
-            // Relaxed: a hint, changed under the lock.
+            // Relaxed: hints, reset under the lock.
             place.taken.store(false, Ordering::Relaxed);
+            place.place.store(run.range.start, Ordering::Relaxed);
         }
         self.note_open(&open);
         Some(run)
     }
 
-    /// Whether somebody has taken back what the worker of that lane shows.
-    pub(super) fn is_taken(&self, lane: usize) -> bool {
-        // Relaxed: only a hint to stop.
-        self.shown[lane].taken.load(Ordering::Relaxed)
+    /// The worker of that lane comes to that task of its run, which is not the first: that one it has had
+    /// in its hand since it took the run. False: somebody has taken back what is left, this task too.
+    #[inline]
+    pub(super) fn come_to(&self, lane: usize, index: u32) -> bool {
+        let shown = &self.shown[lane];
+        // Relaxed: hints. In this order, so that who takes back what is behind the place leaves nothing
+        // out: the task at the place is claimed by this worker, or was looked at.
+        if shown.taken.load(Ordering::Relaxed) {
+            return false;
+        }
+        shown.place.store(index, Ordering::Relaxed);
+        true
     }
 
-    /// The worker of that lane has come to the end of its run.
+    /// The worker of that lane has come to the end of its run, or leaves the rest.
     pub(super) fn hide(&self, lane: usize) {
-        let run = self.shown[lane].run.lock().take();
-        if run.is_some() {
-            // Relaxed: nothing pending is left in it that is not in the hand of this worker.
-            self.shown_len.fetch_sub(1, Ordering::Relaxed);
+        let shown = &self.shown[lane];
+        // Relaxed: a hint.
+        shown.place.store(NOWHERE, Ordering::Relaxed);
+        let run = {
+            let mut shows = shown.run.lock();
+            let run = shows.take();
+            if run.is_some() {
+                // Under the lock, so that whoever sees it counted finds it. Relaxed: nothing pending is
+                // left in it that is not in the hand of this worker.
+                self.shown_len.fetch_sub(1, Ordering::Relaxed);
+            }
+            run
+        };
+        drop(run);
+    }
+
+    /// A worker is about to take what was submitted later than what others walk along. If one of these
+    /// has not got on for a while, what is behind it comes first: says so, and has opened it again.
+    pub(super) fn pass(&self, passing: &mut Passing) -> bool {
+        // Relaxed: a hint.
+        if self.shown_len.load(Ordering::Relaxed) == 0 {
+            return false;
         }
+        // Relaxed: as above.
+        let place = self.shown[passing.lane].place.load(Ordering::Relaxed);
+        if place != NOWHERE && place == passing.place {
+            passing.times += 1;
+            if passing.times < PATIENCE {
+                return false;
+            }
+            passing.times = 0;
+            return self.take_back_from(passing.lane..passing.lane + 1);
+        }
+        // One worker at a time, each in its turn.
+        passing.lane = (passing.lane + 1) % self.shown.len();
+        passing.place = self.shown[passing.lane].place.load(Ordering::Relaxed);
+        passing.times = 0;
+        false
     }
 
     /// Opens again what some worker walks along. Says whether there was something.
     pub(super) fn take_back(&self) -> bool {
-        if self.shown_len.load(Ordering::Relaxed) == 0 {
-            return false;
-        }
+        // Relaxed: a hint.
+        self.shown_len.load(Ordering::Relaxed) > 0 && self.take_back_from(0..self.shown.len())
+    }
+
+    fn take_back_from(&self, lanes: Range<usize>) -> bool {
+        // To be dropped when no lock is held.
+        let mut spent = Vec::new();
         let mut open = self.open.lock();
-        for shown in &self.shown {
+        for shown in &self.shown[lanes] {
             let mut shows = shown.run.lock();
-            let Some(run) = shows.take() else {
+            let Some(mut run) = shows.take() else {
                 continue;
             };
             // Relaxed: as in `take`.
             shown.taken.store(true, Ordering::Relaxed);
-            drop(shows);
-            self.insert(&mut open, run);
+            let place = shown.place.load(Ordering::Relaxed);
+            if run.range.contains(&place) {
+                run.range.start = place + 1;
+            }
+            let is_left = run.len() > 0;
+            if is_left {
+                self.insert(&mut open, run);
+            } else {
+                spent.push(run);
+            }
             // Release: who sees it gone from here, and looks again, sees it there.
             self.shown_len.fetch_sub(1, Ordering::Release);
-            return true;
+            if is_left {
+                return true;
+            }
         }
         false
     }
@@ -200,6 +274,7 @@ impl Runs {
         drop(open);
         let mut pending = self.shown_pending();
         pending.extend(drained.iter().flat_map(Run::pending));
+        pending.sort_by_key(TaskRef::id);
         pending
     }
 
@@ -207,6 +282,7 @@ impl Runs {
     pub(super) fn pending(&self) -> Vec<TaskRef> {
         let mut pending = self.shown_pending();
         pending.extend(self.open.lock().iter().flat_map(Run::pending));
+        pending.sort_by_key(TaskRef::id);
         pending
     }
 

@@ -169,11 +169,13 @@ impl Core {
     {
         let capacity = self.shared.capacity.as_ref();
         let most = capacity.map_or(usize::MAX, Capacity::most);
-        let mut closures = closures.into_iter();
+        let mut closures = closures.into_iter().fuse();
         let mut handles = Vec::with_capacity(closures.size_hint().0.min(HINT_MOST));
-        let mut room = 8;
+        let mut batch = None;
+        let mut room = 8_usize;
         while let Some(first) = closures.next() {
-            room = (2 * room).max(closures.size_hint().0.saturating_add(1));
+            let known = closures.size_hint().0.saturating_add(1);
+            room = room.saturating_mul(2).max(known);
             let mut draft = Draft::new(stash::take(&self.home), room.min(most));
             draft.push(first);
             while !draft.is_full() {
@@ -182,14 +184,18 @@ impl Core {
                     None => break,
                 }
             }
-            self.submit_draft(draft, &mut handles);
+            self.submit_draft(draft, &mut batch, &mut handles);
         }
         handles
     }
 
     #[track_caller]
-    fn submit_draft<F, T>(&self, draft: Draft<F, T>, handles: &mut Vec<TaskHandle<T>>)
-    where
+    fn submit_draft<F, T>(
+        &self,
+        draft: Draft<F, T>,
+        batch: &mut Option<TaskId>,
+        handles: &mut Vec<TaskHandle<T>>,
+    ) where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
@@ -197,9 +203,10 @@ impl Core {
         let admitted = self.admit(true, count);
         let accepted = admitted.is_ok();
         let first = admitted.unwrap_or_else(|_| self.home.ledger.refuse(count as u64));
+        let batch = *batch.get_or_insert(first);
         // SAFETY: closures and values borrow nothing, since both are `'static`; the draft has a first
         // closure.
-        let slab = unsafe { draft.finish(first, accepted) };
+        let slab = unsafe { draft.finish(first, batch, accepted) };
         let cells = slab.cells();
         handles.extend((0..slab.len()).map(|index| {
             // SAFETY: once for each task.

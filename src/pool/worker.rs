@@ -19,14 +19,16 @@
 //! finds it.
 
 use super::queue::Work;
-use super::runs::Run;
+use super::runs::{Passing, Run};
 use super::shared::Core;
+use crate::report::TaskId;
 use crate::report::ledger::Lane;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
 use crate::task::context::{self, Circle, Worker, contained};
 use crate::task::home::Home;
 use crate::task::life::{self, Claimed};
+use crate::task::slab::SlabRef;
 use crate::task::slot::Slot;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -72,28 +74,41 @@ impl Post {
     }
 }
 
-/// How many tasks of a batch a worker takes at once: one at first, and more while they are short, so
-/// that what taking them costs is shared by many; never so many that others wait for long tasks.
-#[derive(Clone, Copy, Debug)]
-struct Pace(u32);
+/// How many tasks of a batch a worker takes at once: of each batch one at first, and more while they are
+/// short, so that what taking them costs is shared by many.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pace {
+    most: u32,
+    /// The batch that it is about.
+    batch: Option<TaskId>,
+}
 
 impl Pace {
     const MOST: u32 = 64;
     /// A run that took less than this may be twice as long next time.
     const SHORT: Duration = Duration::from_micros(4);
 
-    fn most(self) -> u32 {
-        self.0
+    fn most_of(self, slab: &SlabRef) -> u32 {
+        if self.batch == Some(slab.batch()) {
+            self.most
+        } else {
+            1
+        }
     }
 
     /// The pace after a run that took so long.
-    fn after(self, took: Duration) -> Pace {
-        if took < Pace::SHORT {
-            Pace((self.0 * 2).min(Pace::MOST))
+    fn after(self, run: &Run, took: Duration) -> Pace {
+        let most = self.most_of(&run.slab);
+        let most = if took < Pace::SHORT {
+            (most * 2).min(Pace::MOST)
         } else if took < 4 * Pace::SHORT {
-            self
+            most
         } else {
-            Pace(1)
+            1
+        };
+        Pace {
+            most,
+            batch: Some(run.slab.batch()),
         }
     }
 }
@@ -103,6 +118,7 @@ struct Acting {
     core: Core,
     lane: usize,
     pace: Cell<Pace>,
+    passing: Cell<Passing>,
 }
 
 impl Acting {
@@ -110,7 +126,8 @@ impl Acting {
         Acting {
             core,
             lane,
-            pace: Cell::new(Pace(1)),
+            pace: Cell::default(),
+            passing: Cell::default(),
         }
     }
 
@@ -141,7 +158,8 @@ impl Acting {
         let (slot, lane, cells) = (&self.post().slot, self.lane(), run.slab.cells());
         let mut walk = || {
             for index in run.range.clone() {
-                if queue.is_run_taken(self.lane) {
+                if index > run.range.start && !queue.come_to(self.lane, index) {
+                    queue.end_run(self.lane);
                     break;
                 }
                 lane.begin();
@@ -166,7 +184,7 @@ impl Acting {
         if husks > 0 {
             home.ledger.book().uncount_husks(husks);
         }
-        self.pace.set(self.pace.get().after(began.elapsed()));
+        self.pace.set(self.pace.get().after(run, began.elapsed()));
     }
 
     /// A task has left the queue.
@@ -192,12 +210,16 @@ impl Acting {
             if shared.has_graves() {
                 shared.tend_graveyard();
             }
-            let most = self.pace.get().most();
+            let pace = self.pace.get();
+            let most = |slab: &SlabRef| pace.most_of(slab);
+            let mut passing = self.passing.get();
             // As after a push, whose submitter may have relied on a worker that was about to look.
             let opened = || {
                 idle.notify();
             };
-            if let Some(work) = queue.next(lane, most, ledger, opened) {
+            let work = queue.next(lane, most, &mut passing, ledger, opened);
+            self.passing.set(passing);
+            if let Some(work) = work {
                 if searching {
                     idle.found(|| !queue.is_empty());
                 }

@@ -365,7 +365,8 @@ impl Book {
         self.husks = self.husks.saturating_sub(husks);
     }
 
-    /// All husks have been taken out of the queue. What the lines above got wrong is right again.
+    /// All husks have been taken out of the queue, but for those in slabs that are not empty: the count is
+    /// a guess, for which the lines above and this one are right enough.
     pub(crate) fn forget_husks(&mut self) {
         self.husks = 0;
     }

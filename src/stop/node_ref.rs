@@ -340,6 +340,8 @@ impl NodeRef {
         if won {
             // SAFETY: the line above set `CAUSED`, which is set once.
             unsafe { self.write_cause(cause) };
+        }
+        if before & SET == 0 {
             self.tell_stop(before);
         }
         won

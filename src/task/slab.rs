@@ -47,6 +47,8 @@ pub(crate) struct Slab {
     table: &'static Table,
     /// The id of the first task; those of the others follow.
     first: TaskId,
+    /// The first id of the batch that the slab is a part of.
+    batch: TaskId,
     len: u32,
     /// From one cell to the next, in bytes.
     stride: u32,
@@ -168,7 +170,7 @@ where
     ///
     /// The closures and the values are gone before anything that they borrow ends. (Trivially so when
     /// both are `'static`.) There is at least one closure.
-    pub(crate) unsafe fn finish(self, first: TaskId, accepted: bool) -> SlabRef {
+    pub(crate) unsafe fn finish(self, first: TaskId, batch: TaskId, accepted: bool) -> SlabRef {
         let draft = ManuallyDrop::new(self);
         let (place, len) = (draft.place, draft.len);
         let small = |number: usize| u32::try_from(number).expect("a slab is small");
@@ -179,6 +181,7 @@ where
             apart: [0; 6],
             table: Of::<F, T>::TABLE,
             first,
+            batch,
             len: small(len),
             stride: small(size_of::<Cell<F, T>>()),
             room: small(draft.room),
@@ -319,6 +322,11 @@ impl SlabRef {
 
     pub(crate) fn len(&self) -> u32 {
         self.slab().len
+    }
+
+    /// The first id of the batch that the slab is a part of.
+    pub(crate) fn batch(&self) -> TaskId {
+        self.slab().batch
     }
 
     /// The id of the first task.

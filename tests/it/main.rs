@@ -5,6 +5,7 @@
 )]
 
 mod auto_traits;
+mod batch;
 mod builder;
 mod cancel;
 mod common;

@@ -118,6 +118,8 @@ struct World {
     /// Handles for the tasks themselves to join.
     pot: Mutex<Vec<(usize, TaskHandle<Token>)>>,
     submitter: OnceLock<Submitter>,
+    /// Whether who submits may have to wait for room.
+    bounded: bool,
     /// A closer did something, so that the pool may have ended while handles were about.
     closed: AtomicBool,
     /// Refusals that gave the closure back.
@@ -135,6 +137,11 @@ impl World {
             }
         }
         (n < self.slots.len()).then_some(n)
+    }
+
+    fn note_id(&self, n: usize, id: TaskId) {
+        let before = self.slots[n].id.swap(id.as_u64() + 1, Relaxed);
+        self.expect(before == 0, || format!("task {n} has two ids"));
     }
 
     fn submitter(&self) -> &Submitter {
@@ -304,7 +311,13 @@ fn body(capture: &Capture, plan: Plan, stop: &StopEvent) -> Token {
         }
         Plan::Spawn(seed) => {
             let mut dice = Dice::new(seed);
-            if let Some((n, handle)) = submit_one(world, &mut dice, true).0 {
+            let mut children = Vec::new();
+            if dice.one_in(16) {
+                children.extend(submit_batch(world, &mut dice, true));
+            } else if let Some((n, handle)) = submit_one(world, &mut dice, true).0 {
+                children.push((n, handle, false));
+            }
+            for (n, handle, _) in children {
                 match dice.below(4) {
                     0 => drop(handle),
                     1 => world.check_cancel(n, handle.cancel()),
@@ -332,10 +345,7 @@ fn submit_one(world: &Arc<World>, dice: &mut Dice, inside: bool) -> (Submitted, 
         world: Arc::clone(world),
     };
     let closure = move |stop: &StopEvent| body(&capture, plan, stop);
-    let note = |id: TaskId| {
-        let before = world.slots[n].id.swap(id.as_u64() + 1, Relaxed);
-        world.expect(before == 0, || format!("task {n} has two ids"));
-    };
+    let note = |id| world.note_id(n, id);
     let submitter = world.submitter();
     let handle = match way {
         0 => {
@@ -361,6 +371,44 @@ fn submit_one(world: &Arc<World>, dice: &mut Dice, inside: bool) -> (Submitted, 
     (handle.map(|handle| (n, handle)), plan.waits())
 }
 
+/// Submits many tasks at once. The flags say which of them will wait for their stop.
+fn submit_batch(
+    world: &Arc<World>,
+    dice: &mut Dice,
+    inside: bool,
+) -> Vec<(usize, TaskHandle<Token>, bool)> {
+    let len = [3, 20, 70, 300][dice.below(4) as usize];
+    let len = 1 + dice.below(len);
+    // In a bounded queue a task may begin before all are submitted, and only then is it stopped.
+    let may_wait = !inside && !world.bounded;
+    let mut tasks = Vec::new();
+    let closures = (0..len).map_while(|_| {
+        let n = world.ticket()?;
+        let plan = Plan::choose(dice, may_wait, !inside);
+        tasks.push((n, plan.waits()));
+        let capture = Capture {
+            n,
+            world: Arc::clone(world),
+        };
+        Some(move |stop: &StopEvent| body(&capture, plan, stop))
+    });
+    let handles = world.submitter().submit_all(closures);
+    world.expect(handles.len() == tasks.len(), || {
+        format!("{} handles of {} tasks", handles.len(), tasks.len())
+    });
+    let mut before = None;
+    let mut all = Vec::new();
+    for ((n, waits), handle) in tasks.into_iter().zip(handles) {
+        world.expect(before < Some(handle.id()), || {
+            format!("the id of task {n} is not behind the one before")
+        });
+        before = Some(handle.id());
+        world.note_id(n, handle.id());
+        all.push((n, handle, waits));
+    }
+    all
+}
+
 fn hand_back<F>(world: &World, n: usize, error: SubmitError<F>) {
     if error.is_shut_down() {
         world.handed_back.fetch_add(1, Relaxed);
@@ -375,49 +423,36 @@ type ToCancel = (usize, Canceller);
 
 /// A thread outside the pool that submits, and does all kinds of things with the handles.
 fn submit_many(world: &Arc<World>, pool: &ThreadPool, cancels: &Sender<ToCancel>, mut dice: Dice) {
-    let mut kept: VecDeque<(usize, TaskHandle<Token>)> = VecDeque::new();
+    let mut kept: Kept = VecDeque::new();
     while world.next.load(Relaxed) < world.slots.len() {
-        let (submitted, waits) = submit_one(world, &mut dice, false);
-        let Some((n, handle)) = submitted else {
-            continue;
-        };
-        if waits {
-            cancels.send((n, handle.canceller())).unwrap();
-        }
-        match dice.below(13) {
-            0..3 => drop(handle),
-            3 => {
-                world.check_cancel(n, handle.cancel());
-                kept.push_back((n, handle));
+        if dice.one_in(48) {
+            let batch = submit_batch(world, &mut dice, false);
+            // First those that nobody would stop otherwise.
+            for (n, handle, _) in batch.iter().filter(|(_, _, waits)| *waits) {
+                cancels.send((*n, handle.canceller())).unwrap();
             }
-            4 => {
+            if dice.one_in(4) {
+                // All of them, in a row or backwards.
+                let mut all: Vec<_> = batch.iter().collect();
+                if dice.one_in(2) {
+                    all.reverse();
+                }
+                for (n, handle, _) in all {
+                    world.check_cancel(*n, handle.cancel());
+                }
+            }
+            for (n, handle, _) in batch {
+                use_handle(world, cancels, &mut dice, &mut kept, n, handle);
+            }
+        } else {
+            let (submitted, waits) = submit_one(world, &mut dice, false);
+            let Some((n, handle)) = submitted else {
+                continue;
+            };
+            if waits {
                 cancels.send((n, handle.canceller())).unwrap();
-                kept.push_back((n, handle));
             }
-            5 => cancels.send((n, handle.canceller())).unwrap(),
-            6..9 => world.pot.lock().unwrap().push((n, handle)),
-            9 => drop(handle.cancel_on_drop()),
-            10 => {
-                handle.stop_event().set();
-                kept.push_back((n, handle));
-            }
-            11 => match handle.try_join() {
-                Ok(Ok(token)) => world.check_outcome(n, &Outcome::Completed(token)),
-                Ok(Err(error)) if error.is_panicked() => {
-                    let payload = error.into_panic().unwrap();
-                    world.check_outcome(n, &Outcome::Panicked(payload));
-                }
-                Ok(Err(error)) => {
-                    let cancelled = error.is_cancelled();
-                    world.expect(cancelled || error.is_never_started(), || {
-                        format!("task {n}: {error}")
-                    });
-                    let right = world.slots[n].status() == TaskStatus::Cancelled;
-                    world.expect(cancelled == right, || format!("task {n}: {error}"));
-                }
-                Err(handle) => kept.push_back((n, handle)),
-            },
-            _ => kept.push_back((n, handle)),
+            use_handle(world, cancels, &mut dice, &mut kept, n, handle);
         }
         if dice.one_in(4_096) {
             pool.cancel_pending();
@@ -431,6 +466,53 @@ fn submit_many(world: &Arc<World>, pool: &ThreadPool, cancels: &Sender<ToCancel>
     }
     for (n, handle) in kept {
         world.check_outcome(n, &handle.outcome());
+    }
+}
+
+type Kept = VecDeque<(usize, TaskHandle<Token>)>;
+
+fn use_handle(
+    world: &World,
+    cancels: &Sender<ToCancel>,
+    dice: &mut Dice,
+    kept: &mut Kept,
+    n: usize,
+    handle: TaskHandle<Token>,
+) {
+    match dice.below(13) {
+        0..3 => drop(handle),
+        3 => {
+            world.check_cancel(n, handle.cancel());
+            kept.push_back((n, handle));
+        }
+        4 => {
+            cancels.send((n, handle.canceller())).unwrap();
+            kept.push_back((n, handle));
+        }
+        5 => cancels.send((n, handle.canceller())).unwrap(),
+        6..9 => world.pot.lock().unwrap().push((n, handle)),
+        9 => drop(handle.cancel_on_drop()),
+        10 => {
+            handle.stop_event().set();
+            kept.push_back((n, handle));
+        }
+        11 => match handle.try_join() {
+            Ok(Ok(token)) => world.check_outcome(n, &Outcome::Completed(token)),
+            Ok(Err(error)) if error.is_panicked() => {
+                let payload = error.into_panic().unwrap();
+                world.check_outcome(n, &Outcome::Panicked(payload));
+            }
+            Ok(Err(error)) => {
+                let cancelled = error.is_cancelled();
+                world.expect(cancelled || error.is_never_started(), || {
+                    format!("task {n}: {error}")
+                });
+                let right = world.slots[n].status() == TaskStatus::Cancelled;
+                world.expect(cancelled == right, || format!("task {n}: {error}"));
+            }
+            Err(handle) => kept.push_back((n, handle)),
+        },
+        _ => kept.push_back((n, handle)),
     }
 }
 
@@ -493,7 +575,7 @@ fn sample(pool: &ThreadPool, ended: &AtomicBool) {
     }
 }
 
-fn world_of(tasks: usize, dice: &mut Dice) -> Arc<World> {
+fn world_of(tasks: usize, bounded: bool, dice: &mut Dice) -> Arc<World> {
     let closer = |dice: &mut Dice| (dice.below(tasks as u64 * 2) as usize, Gate::new());
     Arc::new(World {
         slots: (0..tasks).map(|_| Slot::default()).collect(),
@@ -501,13 +583,14 @@ fn world_of(tasks: usize, dice: &mut Dice) -> Arc<World> {
         closers: [closer(dice), closer(dice)],
         pot: Mutex::new(Vec::new()),
         submitter: OnceLock::new(),
+        bounded,
         closed: AtomicBool::new(false),
         handed_back: AtomicU64::new(0),
         wrong: Mutex::new(Vec::new()),
     })
 }
 
-fn pool_of(dice: &mut Dice) -> ThreadPool {
+fn pool_of(bounded: bool, dice: &mut Dice) -> ThreadPool {
     let mut builder = ThreadPool::builder()
         .threads(1 + dice.below(4) as usize)
         .report_details(dice.below(2_000) as usize)
@@ -517,7 +600,7 @@ fn pool_of(dice: &mut Dice) -> ThreadPool {
                 slot.unhandled.fetch_add(1, Relaxed);
             }
         });
-    if dice.one_in(2) {
+    if bounded {
         builder = builder.queue_capacity(1 + dice.below(200) as usize);
     }
     builder.build().unwrap()
@@ -525,8 +608,9 @@ fn pool_of(dice: &mut Dice) -> ThreadPool {
 
 fn one_seed(seed: u64, tasks: usize) {
     let mut dice = Dice::new(seed);
-    let world = world_of(tasks, &mut dice);
-    let pool = pool_of(&mut dice);
+    let bounded = dice.one_in(2);
+    let world = world_of(tasks, bounded, &mut dice);
+    let pool = pool_of(bounded, &mut dice);
     world.submitter.set(pool.submitter()).unwrap();
     let (to_cancel, cancels) = mpsc::channel();
     let cancels = Mutex::new(cancels);

@@ -274,12 +274,12 @@ impl NodeRef {
 
     #[inline]
     fn look<const POLL: bool>(&self) -> bool {
-        let mut node = self;
+        let mut node: &Node = self;
         loop {
             // Relaxed: an unset event says nothing about other memory. See `confirm` for a set one.
-            let word = node.word().load(Ordering::Relaxed);
-            if word & (SET | SPECIAL) != 0 && node.look_closer::<POLL>(word) {
-                return true;
+            if node.word().load(Ordering::Relaxed) & (SET | SPECIAL) != 0 {
+                // From the start again, so that this loop has nothing to remember.
+                return self.look_closely(POLL);
             }
             match node.parent() {
                 Some(parent) => node = parent,
@@ -288,17 +288,32 @@ impl NodeRef {
         }
     }
 
+    /// The walk again, when there is something on the way.
     #[cold]
-    fn look_closer<const POLL: bool>(&self, word: u32) -> bool {
-        if POLL && word & SPECIAL != 0 {
-            (self.kind().polled)(self);
+    #[inline(never)]
+    fn look_closely(&self, poll: bool) -> bool {
+        let mut node = self;
+        loop {
+            // Relaxed: the bit was written before the node was shared, and stays.
+            if node.word().load(Ordering::Relaxed) & SPECIAL != 0 {
+                let kind = node.kind();
+                if poll {
+                    // It may set the node.
+                    (kind.polled)(node);
+                }
+                let others = (kind.others)(node);
+                if others.iter().any(|other| other.look_closely(poll)) {
+                    return true;
+                }
+            }
+            if node.confirm() {
+                return true;
+            }
+            match node.parent() {
+                Some(parent) => node = parent,
+                None => return false,
+            }
         }
-        if word & SET != 0 {
-            return self.confirm();
-        }
-        let others = (self.kind().others)(self);
-        // A poll may have set it.
-        self.confirm() || others.iter().any(NodeRef::look::<POLL>)
     }
 }
 

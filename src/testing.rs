@@ -118,7 +118,7 @@ impl StopAtPoll {
         // A pool that has gone may still be known to this thread, for the next one's sake.
         stash::clear();
         let start = Instant::now();
-        while !self.event.node().is_some_and(NodeRef::is_only) {
+        while !self.event.node().is_some_and(NodeRef::has_one) {
             if start.elapsed() >= patience {
                 return false;
             }

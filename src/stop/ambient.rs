@@ -20,6 +20,23 @@ thread_locals! {
     static CURRENT: Cell<Option<NonNull<StopEvent>>> = const { Cell::new(None) };
 }
 
+thread_locals! {
+    /// Whether a callback runs on this thread.
+    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a callback: as a part of no task, and what it polls is seen by none; with a panic contained.
+pub(super) fn call_back(code: impl FnOnce()) {
+    let before = IN_CALLBACK.try_with(|it| it.replace(true)).unwrap_or(true);
+    contained(code);
+    let _ = IN_CALLBACK.try_with(|it| it.set(before));
+}
+
+/// Whether a callback runs on this thread.
+pub(super) fn is_in_callback() -> bool {
+    IN_CALLBACK.try_with(Cell::get).unwrap_or(false)
+}
+
 /// Puts a value back when it is dropped.
 struct Restore(Option<NonNull<StopEvent>>);
 

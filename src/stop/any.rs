@@ -28,10 +28,11 @@ static ANY: Kind = Kind {
 /// # Safety
 ///
 /// As [`Kind::free`] says; the node was made by [`any`].
-unsafe fn free_any(node: NonNull<Node>) -> Option<NodeRef> {
+unsafe fn free_any(node: NonNull<Node>, others: &mut Vec<NodeRef>) -> Option<NodeRef> {
     // SAFETY: such a node came from a `Box<Any>` in `any`, and the caller vouches that nobody else
     // points to it any more.
     let mut any = unsafe { Box::from_raw(node.cast::<Any>().as_ptr()) };
+    others.extend(std::mem::take(&mut any.others));
     any.node.take_parent()
 }
 

@@ -9,7 +9,7 @@
 //! The callback is on the list of every node of the chain, so it may be told more than once; the state
 //! lets it run once. It runs under no lock.
 
-use super::ambient::contained;
+use super::ambient::call_back;
 use super::listeners::Listen;
 use super::node::NodeRef;
 use super::wait::Registration;
@@ -46,7 +46,7 @@ impl Callback {
                 }
             }
         };
-        contained(code);
+        call_back(code);
         *self.state.lock() = State::Gone;
         self.gone.notify_all();
     }

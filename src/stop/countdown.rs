@@ -41,7 +41,7 @@ static COUNTDOWN: Kind = Kind {
 /// # Safety
 ///
 /// As [`Kind::free`] says; the node was made by [`countdown`].
-unsafe fn free_countdown(node: NonNull<Node>) -> Option<NodeRef> {
+unsafe fn free_countdown(node: NonNull<Node>, _others: &mut Vec<NodeRef>) -> Option<NodeRef> {
     // SAFETY: such a node came from a `Box<Countdown>` in `countdown`, and the caller vouches that
     // nobody else points to it any more.
     let mut countdown = unsafe { Box::from_raw(node.cast::<Countdown>().as_ptr()) };

@@ -1,5 +1,6 @@
 //! The stop event: what users poll, check and set.
 
+use super::ambient::is_in_callback;
 use super::any;
 use super::callback::StopCallback;
 use super::cause::{StopCause, StopReason, Stopped};
@@ -381,8 +382,8 @@ impl StopEvent {
     #[cold]
     fn note(&self) {
         if let Some(task) = &self.observer {
-            // A task that sets a child of its own was not asked.
-            if task.reads_set() {
+            // A task that sets a child of its own was not asked; a callback is a part of no task.
+            if task.reads_set() && !is_in_callback() {
                 task.note_seen();
             }
         }

@@ -23,4 +23,4 @@ pub(super) fn set(
 ) {
 }
 
-pub(super) fn forget(_node: NonNull<Node>) {}
+pub(super) fn forget(_node: NonNull<Node>, _timer: Timer) {}

@@ -58,13 +58,14 @@ pub(crate) const TIMED: u32 = 1 << 5;
 
 /// How a node of some kind is freed, and what else setting it does.
 pub(crate) struct Kind {
-    /// Frees the allocation that the node is in, and gives back the parent that it held.
+    /// Frees the allocation that the node is in, and gives back the parent that it held, and adds its other
+    /// parents to the list.
     ///
     /// # Safety
     ///
     /// The pointer is that of a node of this kind, and the caller owned its last count, or the last
     /// one of its slab.
-    pub(crate) free: unsafe fn(NonNull<Node>) -> Option<NodeRef>,
+    pub(crate) free: unsafe fn(NonNull<Node>, &mut Vec<NodeRef>) -> Option<NodeRef>,
     /// Sets the node. True for the one call that did.
     pub(crate) raise: fn(&NodeRef, &StopCause) -> bool,
     /// Notes that somebody to whom this node was given as its own has seen it set.

@@ -42,7 +42,7 @@ struct Plain {
 /// # Safety
 ///
 /// As [`Kind::free`] says; the node was made by [`NodeRef::plain`].
-unsafe fn free_plain(node: NonNull<Node>) -> Option<NodeRef> {
+unsafe fn free_plain(node: NonNull<Node>, _others: &mut Vec<NodeRef>) -> Option<NodeRef> {
     // SAFETY: a plain node came from a `Box<Plain>` in `NodeRef::plain`, and the caller vouches
     // that nobody else points to it any more.
     let mut plain = unsafe { Box::from_raw(node.cast::<Plain>().as_ptr()) };
@@ -206,8 +206,16 @@ impl NodeRef {
     #[inline]
     pub(crate) fn is_only(&self) -> bool {
         // Acquire: partner is the Release of the subtraction that gave up the last but one reference,
-        // after which all that was done through it is visible.
-        self.count.load(Ordering::Acquire) == 1
+        // after which all that was done through it is visible: the bit `TIMED` too, with which a node may
+        // get another reference from the timers at any time. (Relaxed, by this.)
+        self.count.load(Ordering::Acquire) == 1 && self.word().load(Ordering::Relaxed) & TIMED == 0
+    }
+
+    /// Whether there is one reference at this moment.
+    #[cfg(feature = "testing")]
+    pub(crate) fn has_one(&self) -> bool {
+        // Acquire: as above.
+        self.references().load(Ordering::Acquire) == 1
     }
 
     pub(crate) fn same(&self, other: &NodeRef) -> bool {
@@ -234,14 +242,20 @@ impl NodeRef {
         timer::set(self, timer, at, location);
     }
 
-    /// Takes the node's timers off the list.
+    /// Takes a timer of the node off the list, if it is there.
+    #[inline]
+    pub(crate) fn forget_timer(&self, timer: Timer) {
+        // Relaxed: who set a timer that we should know of told us, or gave up a reference before us.
+        if self.word().load(Ordering::Relaxed) & TIMED != 0 {
+            timer::forget(self.as_ptr(), timer);
+        }
+    }
+
+    /// Takes all timers of the node off the list.
     #[inline]
     pub(crate) fn forget_timers(&self) {
-        // Relaxed: who set the bit had a reference, and that all but ours have been given up, or that
-        // the bit is ours to look for, is known to the caller.
-        if self.word().load(Ordering::Relaxed) & TIMED != 0 {
-            timer::forget(self.as_ptr());
-        }
+        self.forget_timer(Timer::Start);
+        self.forget_timer(Timer::Stop);
     }
 
     /// Notes that the one to whom this node was given has seen it set.
@@ -279,7 +293,7 @@ impl NodeRef {
             // Relaxed: an unset event says nothing about other memory. See `confirm` for a set one.
             if node.word().load(Ordering::Relaxed) & (SET | SPECIAL) != 0 {
                 // From the start again, so that this loop has nothing to remember.
-                return self.look_closely(POLL);
+                return self.look_closely(POLL, 0);
             }
             match node.parent() {
                 Some(parent) => node = parent,
@@ -291,7 +305,16 @@ impl NodeRef {
     /// The walk again, when there is something on the way.
     #[cold]
     #[inline(never)]
-    fn look_closely(&self, poll: bool) -> bool {
+    fn look_closely(&self, poll: bool, depth: u32) -> bool {
+        if depth > DEEP {
+            // Not in as many calls, but with a list.
+            return self.chain().any(|node| {
+                if poll {
+                    (node.kind().polled)(node);
+                }
+                node.confirm()
+            });
+        }
         let mut node = self;
         loop {
             // Relaxed: the bit was written before the node was shared, and stays.
@@ -302,7 +325,10 @@ impl NodeRef {
                     (kind.polled)(node);
                 }
                 let others = (kind.others)(node);
-                if others.iter().any(|other| other.look_closely(poll)) {
+                if others
+                    .iter()
+                    .any(|other| other.look_closely(poll, depth + 1))
+                {
                     return true;
                 }
             }
@@ -316,6 +342,9 @@ impl NodeRef {
         }
     }
 }
+
+/// How many events with several parents may lie within each other before a poll of them allocates.
+const DEEP: u32 = 32;
 
 /// See [`NodeRef::chain`].
 pub(crate) struct Chain<'a> {
@@ -497,24 +526,34 @@ impl Drop for NodeRef {
 /// Frees a node of which the caller owned the last count, and then each ancestor whose last count that was: in
 /// a loop, so that a chain of any length is freed in a constant amount of stack.
 #[cold]
-fn free_chain(mut node: NonNull<Node>) {
-    loop {
+fn free_chain(node: NonNull<Node>) {
+    let mut next = Some(node);
+    // Other parents than the first.
+    let mut more = Vec::new();
+    while let Some(node) = next {
         // SAFETY: this thread owned the last count of `node`, and so alone still points to it. The
         // count is gone, so what is lent here is not dropped.
         let last = ManuallyDrop::new(unsafe { NodeRef::from_raw(node) });
         last.forget_timers();
         let kind = last.kind();
         // SAFETY: `kind` is the node's own, and nobody else points to the node.
-        let parent = unsafe { (kind.free)(node) };
-        let Some(parent) = parent.map(ManuallyDrop::new) else {
-            return;
-        };
-        // As in `NodeRef::drop`; the child's count on the parent is still ours, so it is alive.
-        if parent.references().fetch_sub(1, Ordering::AcqRel) != 1 {
-            return;
+        let parent = unsafe { (kind.free)(node, &mut more) };
+        next = parent.and_then(give_up);
+        while next.is_none() {
+            match more.pop() {
+                Some(other) => next = give_up(other),
+                None => return,
+            }
         }
-        node = parent.0;
     }
+}
+
+/// Gives up a reference. The node, if that was the last one.
+fn give_up(node: NodeRef) -> Option<NonNull<Node>> {
+    let node = ManuallyDrop::new(node);
+    // As in `NodeRef::drop`; the count is still ours, so the node is alive.
+    let was_last = node.references().fetch_sub(1, Ordering::AcqRel) == 1;
+    was_last.then_some(node.0)
 }
 
 /// References to one node that are not in use: they are taken and given back without touching its

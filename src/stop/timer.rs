@@ -123,13 +123,11 @@ pub(super) fn set(node: &NodeRef, timer: Timer, at: Instant, location: &'static 
     }
 }
 
-/// Takes the timers of a node off the list.
-pub(super) fn forget(node: NonNull<Node>) {
+/// Takes a timer of a node off the list.
+pub(super) fn forget(node: NonNull<Node>, timer: Timer) {
     let mut inner = TIMERS.inner.lock();
-    for timer in [Timer::Stop, Timer::Start] {
-        if let Some(key) = inner.keys.remove(&(node.addr().get(), timer)) {
-            inner.entries.remove(&key);
-        }
+    if let Some(key) = inner.keys.remove(&(node.addr().get(), timer)) {
+        inner.entries.remove(&key);
     }
 }
 

@@ -114,7 +114,7 @@ where
 /// # Safety
 ///
 /// As [`Kind::free`] says; and the cell is a `Cell<F, T, X>`.
-unsafe fn free_cell<F, T, X>(node: NonNull<Node>) -> Option<NodeRef> {
+unsafe fn free_cell<F, T, X>(node: NonNull<Node>, _others: &mut Vec<NodeRef>) -> Option<NodeRef> {
     let mut place = node.cast::<Cell<F, T, X>>();
     // SAFETY: the cell was written by `TaskRef::new` with these types, and nobody else points to it any
     // more.
@@ -325,7 +325,7 @@ impl TaskRef {
 
     #[cold]
     fn begin_with_extra(&self) {
-        self.stand_down();
+        self.give_up_start();
         if let Some((timeout, location)) = self
             .extra()
             .and_then(|extra| extra.timeout.zip(Some(extra.location)))
@@ -344,16 +344,27 @@ impl TaskRef {
         }
     }
 
+    /// Nothing is to keep the task from starting any more.
+    fn give_up_start(&self) {
+        let Some(extra) = self.extra() else {
+            return;
+        };
+        if extra.start_before.is_some() {
+            self.0.forget_timer(Timer::Start);
+        }
+        let watch = extra.watch.lock().take();
+        drop(watch);
+    }
+
     #[cold]
     fn stand_down_with_extra(&self) {
         let Some(extra) = self.extra() else {
             return;
         };
-        if extra.start_before.is_some() || extra.timeout.is_some() {
-            self.0.forget_timers();
+        if extra.timeout.is_some() {
+            self.0.forget_timer(Timer::Stop);
         }
-        let watch = extra.watch.lock().take();
-        drop(watch);
+        self.give_up_start();
     }
 
     pub(crate) fn name(&self) -> Option<&str> {

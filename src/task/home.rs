@@ -68,7 +68,7 @@ fn raise_home(node: &NodeRef, cause: &StopCause) -> bool {
 /// # Safety
 ///
 /// As [`Kind::free`] says; the node was made by [`HomeRef::new`].
-unsafe fn free_home(node: NonNull<Node>) -> Option<NodeRef> {
+unsafe fn free_home(node: NonNull<Node>, _others: &mut Vec<NodeRef>) -> Option<NodeRef> {
     // SAFETY: a node of this kind is the first field of a `Home` that came from a `Box` in
     // `HomeRef::new`, and the caller vouches that nobody else points to it any more.
     let mut home = unsafe { Box::from_raw(node.cast::<Home>().as_ptr()) };

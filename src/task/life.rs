@@ -196,7 +196,10 @@ pub enum CancelOutcome {
 
 /// The kind of a task's node that is freed by `free`, and, if it stands alone, has its side so many
 /// bytes behind it.
-pub(super) const fn kind(free: unsafe fn(NonNull<Node>) -> Option<NodeRef>, side: usize) -> Kind {
+pub(super) const fn kind(
+    free: unsafe fn(NonNull<Node>, &mut Vec<NodeRef>) -> Option<NodeRef>,
+    side: usize,
+) -> Kind {
     Kind {
         free,
         raise,

@@ -247,7 +247,7 @@ where
 /// # Safety
 ///
 /// As [`Kind::free`] says; and the node is that of a cell in a slab of these types.
-unsafe fn free_slab<F, T>(node: NonNull<Node>) -> Option<NodeRef>
+unsafe fn free_slab<F, T>(node: NonNull<Node>, _others: &mut Vec<NodeRef>) -> Option<NodeRef>
 where
     F: FnOnce(&StopEvent) -> T,
 {

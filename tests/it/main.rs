@@ -4,25 +4,30 @@
     reason = "a test that unwraps in vain has failed, in its helpers too"
 )]
 
+mod any;
 mod auto_traits;
 mod batch;
 mod builder;
 mod cancel;
 mod common;
 mod current;
+mod deadline;
 mod event;
 mod event_tree;
 #[cfg(unix)]
 mod fd;
 mod handle;
 mod join_inside;
+mod on_set;
 mod panics;
 mod queue;
 mod report;
 mod seeing;
 mod shutdown;
+mod stopped;
 mod stress;
 mod submit;
+mod task_limits;
 #[cfg(feature = "testing")]
 mod testing;
 mod thread;

@@ -77,6 +77,7 @@ pub(crate) struct Kind {
     /// Hears of each poll of a `SPECIAL` node, before the poll looks at it.
     pub(crate) polled: fn(&NodeRef),
     /// The time in which the node was to begin has passed.
+    #[cfg_attr(loom, expect(dead_code, reason = "no time passes in a model"))]
     pub(crate) expire: fn(&NodeRef, &StopCause),
     /// How far behind a node that stands alone its [`Side`] lies, in bytes.
     pub(crate) side: usize,

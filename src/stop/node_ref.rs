@@ -87,13 +87,13 @@ impl NodeRef {
         NodeRef(node)
     }
 
-    /// Gives up this reference, but not its count, which the caller now owns.
     /// A reference to a node that may be about to be freed, unless it is.
     ///
     /// # Safety
     ///
     /// The node, with all that is around it, has not been freed, and is not before this returns. The
     /// pointer is as in [`from_raw`](Self::from_raw).
+    #[cfg(not(loom))]
     pub(super) unsafe fn revive(node: NonNull<Node>) -> Option<NodeRef> {
         // SAFETY: as the caller vouches it may be looked at; the count that it does not own is not
         // given up.
@@ -116,6 +116,7 @@ impl NodeRef {
         None
     }
 
+    /// Gives up this reference, but not its count, which the caller now owns.
     pub(crate) fn into_raw(self) -> NonNull<Node> {
         ManuallyDrop::new(self).0
     }
@@ -228,6 +229,7 @@ impl NodeRef {
     }
 
     /// The time in which the node was to begin has passed.
+    #[cfg(not(loom))]
     pub(super) fn expire(&self, cause: &StopCause) {
         (self.kind().expire)(self, cause);
     }

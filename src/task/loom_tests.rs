@@ -253,6 +253,9 @@ struct CountedHost(#[expect(dead_code, reason = "it is there to be dropped")] Co
 
 impl Host for CountedHost {
     fn left_queue(&self, _home: &Home, _husks: usize) {}
+    fn leave(&self, _home: &Home, doomed: life::Doomed) {
+        doomed.drop_closure();
+    }
     fn stop(&self, _home: &Home, _cause: &StopCause, raise: &mut dyn FnMut()) {
         raise();
     }

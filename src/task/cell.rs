@@ -304,7 +304,10 @@ impl TaskRef {
             .extra()
             .and_then(|extra| extra.start_before.zip(Some(extra.location)))
         {
-            self.0.set_timer(Timer::Start, at, location);
+            // One that has passed is for the caller to see.
+            if at > Instant::now() {
+                self.0.set_timer(Timer::Start, at, location);
+            }
         }
     }
 

@@ -18,7 +18,7 @@ mod real {
     pub(crate) use std::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-    pub(crate) use std::thread::yield_now;
+    pub(crate) use std::thread::{ThreadId, yield_now};
     pub(crate) use std::thread_local as thread_locals;
 
     use std::sync::PoisonError;
@@ -45,6 +45,11 @@ mod real {
         pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
             f(self.0.get())
         }
+    }
+
+    /// Tells the calling thread from all others.
+    pub(crate) fn current_thread() -> ThreadId {
+        std::thread::current().id()
     }
 
     /// A flag that one thread waits for, under the standard library's lock: on most systems that is the
@@ -122,7 +127,12 @@ mod model {
     pub(crate) use loom::sync::atomic::{
         AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
     };
-    pub(crate) use loom::thread::yield_now;
+    pub(crate) use loom::thread::{ThreadId, yield_now};
+
+    /// As the real one.
+    pub(crate) fn current_thread() -> ThreadId {
+        loom::thread::current().id()
+    }
 
     /// loom's `thread_local!` with the standard one's `const` initialisers.
     macro_rules! thread_locals {

@@ -13,9 +13,8 @@ use super::ambient::call_back;
 use super::listeners::Listen;
 use super::node::NodeRef;
 use super::wait::Registration;
-use crate::sync::{Arc, Condvar, Mutex};
+use crate::sync::{Arc, Condvar, Mutex, ThreadId, current_thread};
 use std::fmt;
-use std::thread::{self, ThreadId};
 
 type Code = Box<dyn FnOnce() + Send>;
 
@@ -37,7 +36,7 @@ impl Callback {
             let mut state = self.state.lock();
             match std::mem::replace(&mut *state, State::Gone) {
                 State::Waiting(code) => {
-                    *state = State::Running(thread::current().id());
+                    *state = State::Running(current_thread());
                     code
                 }
                 other => {
@@ -71,7 +70,7 @@ impl Callback {
     fn wait(&self) {
         let mut state = self.state.lock();
         while let State::Running(id) = *state {
-            if id == thread::current().id() {
+            if id == current_thread() {
                 return;
             }
             self.gone.wait(&mut state);

@@ -3,7 +3,10 @@
 use super::{StopEvent, StopReason};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 
 #[test]
 fn a_set_wakes_a_waiter_whenever_it_comes() {
@@ -150,5 +153,166 @@ fn a_chain_is_freed_once_whoever_lets_go_last() {
         drop(parent);
         drop(child);
         other.join().unwrap();
+    });
+}
+
+/// Registered before or after: it runs once.
+#[test]
+fn a_callback_runs_once_whenever_the_set_comes() {
+    loom::model(|| {
+        let parent = StopEvent::new();
+        let child = parent.child();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let setter = thread::spawn(move || assert!(parent.set()));
+        let callback = child.on_set({
+            let runs = Arc::clone(&runs);
+            move || {
+                runs.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        setter.join().unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        assert!(!callback.remove());
+    });
+}
+
+/// The same with two setters of two nodes of the chain.
+#[test]
+fn a_callback_runs_once_though_two_parents_are_set() {
+    loom::model(|| {
+        let (a, b) = (StopEvent::new(), StopEvent::new());
+        let any = StopEvent::any([&a, &b]);
+        let runs = Arc::new(AtomicUsize::new(0));
+        let setter = thread::spawn(move || assert!(b.set()));
+        let callback = any.on_set({
+            let runs = Arc::clone(&runs);
+            move || {
+                runs.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        assert!(a.set());
+        setter.join().unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), 1);
+        drop(callback);
+    });
+}
+
+/// `remove` says whether it was in time.
+#[test]
+fn a_callback_that_was_removed_in_time_never_runs() {
+    loom::model(|| {
+        let event = StopEvent::new();
+        let runs = Arc::new(AtomicUsize::new(0));
+        let callback = event.on_set({
+            let runs = Arc::clone(&runs);
+            move || {
+                runs.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        let setter = thread::spawn(move || assert!(event.set()));
+        let in_time = callback.remove();
+        setter.join().unwrap();
+        assert_eq!(runs.load(Ordering::Relaxed), usize::from(!in_time));
+    });
+}
+
+/// What a callback works on may be taken down when the drop of its guard has returned.
+#[test]
+fn when_the_drop_of_a_guard_has_returned_the_callback_has_ended_or_never_runs() {
+    loom::model(|| {
+        let event = StopEvent::new();
+        let data = Arc::new(Shared(loom::cell::UnsafeCell::new(0)));
+        let callback = event.on_set({
+            let data = Arc::clone(&data);
+            move || {
+                thread::yield_now();
+                data.write(1);
+            }
+        });
+        let setter = thread::spawn(move || assert!(event.set()));
+        drop(callback);
+        // A callback that still runs, or runs later, races with this.
+        let after = data.read();
+        setter.join().unwrap();
+        assert_eq!(data.read(), after);
+    });
+}
+
+#[test]
+fn a_set_of_a_later_parent_wakes_a_waiter_on_a_child_of_an_any() {
+    loom::model(|| {
+        let (a, b) = (StopEvent::new(), StopEvent::new());
+        let child = StopEvent::any([&a, &b]).child();
+        let setter = thread::spawn(move || b.set_with(StopReason::custom("b")));
+        child.wait();
+        assert_eq!(child.reason(), Some(StopReason::custom("b")));
+        assert!(setter.join().unwrap());
+        assert!(!a.is_set());
+    });
+}
+
+#[test]
+fn two_setters_of_two_parents_wake_one_waiter_and_its_cause_stays() {
+    loom::model(|| {
+        let (a, b) = (StopEvent::new(), StopEvent::new());
+        let any = StopEvent::any([&a, &b]);
+        let setters = [(a, "a"), (b, "b")].map(|(event, who)| {
+            thread::spawn(move || assert!(event.set_with(StopReason::custom(who))))
+        });
+        any.wait();
+        let first = any.reason();
+        assert!(first.is_some());
+        for setter in setters {
+            setter.join().unwrap();
+        }
+        assert_eq!(any.reason(), first);
+    });
+}
+
+/// Counts how often it was woken.
+struct Counts(AtomicUsize);
+
+impl Wake for Counts {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_future_is_never_pending_with_nobody_to_wake_it() {
+    loom::model(|| {
+        let parent = StopEvent::new();
+        let mut future = parent.child().stopped();
+        let counts = Arc::new(Counts(AtomicUsize::new(0)));
+        let waker = Waker::from(Arc::clone(&counts));
+        let setter = thread::spawn(move || assert!(parent.set()));
+        let first = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+        setter.join().unwrap();
+        if first == Poll::Pending {
+            assert_eq!(counts.0.load(Ordering::Relaxed), 1);
+        }
+        let then = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
+        assert_eq!(then, Poll::Ready(()));
+    });
+}
+
+/// The waker of the last poll that was pending is the one that counts.
+#[test]
+fn a_future_whose_waker_is_replaced_wakes_the_new_one_or_is_ready() {
+    loom::model(|| {
+        let event = StopEvent::new();
+        let mut future = event.stopped();
+        let [old, new] = [(); 2].map(|()| Arc::new(Counts(AtomicUsize::new(0))));
+        let mut poll = |counts: &Arc<Counts>| {
+            let waker = Waker::from(Arc::clone(counts));
+            Pin::new(&mut future).poll(&mut Context::from_waker(&waker))
+        };
+        assert_eq!(poll(&old), Poll::Pending);
+        let setter = thread::spawn(move || assert!(event.set()));
+        let second = poll(&new);
+        setter.join().unwrap();
+        if second == Poll::Pending {
+            assert_eq!(new.0.load(Ordering::Relaxed), 1);
+        }
     });
 }

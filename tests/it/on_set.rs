@@ -457,7 +457,6 @@ fn in_a_callback_there_is_no_current_task() {
 }
 
 #[test]
-#[ignore = "bug: a poll of the task's own handle in a callback counts as seeing"]
 fn a_poll_of_the_tasks_handle_in_a_callback_is_not_the_tasks() {
     finishes(|| {
         let pool = ThreadPool::new(1);

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::{mem, panic, thread};
 use stoppable::{Shutdown, StopEvent, TaskHandle, ThreadPool};
 
-pub const TESTS: &[Test] = tests![
+pub(crate) const TESTS: &[Test] = tests![
     a_task_of_a_batch_is_a_tenth_of_an_allocation_and_40_bytes,
     cancel_and_resubmit_by_batches_holds_a_bounded_amount,
     batches_joined_from_inside_leave_nothing_behind,

@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use stoppable::{CancelOutcome, StopEvent, StopReason, ThreadPool};
 
-pub const TESTS: &[Test] = tests![
+pub(crate) const TESTS: &[Test] = tests![
     dead_children_leave_no_trace_in_a_parent,
     waits_that_time_out_leave_no_trace,
     dead_children_of_every_shape_leave_no_trace,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 use stoppable::{CancelOutcome, Shutdown, StopEvent, TaskHandle, ThreadPool};
 
-pub const TESTS: &[Test] = tests![
+pub(crate) const TESTS: &[Test] = tests![
     cancel_and_resubmit_holds_a_bounded_amount,
     cancel_and_resubmit_among_others_holds_a_bounded_amount,
     a_cancelled_task_frees_what_it_held,

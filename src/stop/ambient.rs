@@ -26,7 +26,7 @@ thread_locals! {
 }
 
 /// Runs a callback: as a part of no task, and what it polls is seen by none; with a panic contained.
-pub(super) fn call_back(code: impl FnOnce()) {
+pub(crate) fn call_back(code: impl FnOnce()) {
     let before = IN_CALLBACK.try_with(|it| it.replace(true)).unwrap_or(true);
     contained(code);
     let _ = IN_CALLBACK.try_with(|it| it.set(before));

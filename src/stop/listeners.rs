@@ -7,10 +7,13 @@
 //! happen reads the bit in the same atomic step. That is what makes a listener hear exactly once;
 //! see [`NodeRef::listen`](super::node::NodeRef::listen).
 
+use super::ambient::contained;
 use super::wait::Place;
 use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
+use std::task::Waker;
 
 /// One who hears. `notify` runs under no lock of ours and must not unwind.
 pub(crate) trait Listen: Send + Sync {
@@ -48,6 +51,8 @@ struct Inner {
     others: BTreeMap<Key, Entry>,
     /// Places of the same listeners on the lists of ancestors, for as long as there is this list.
     above: Vec<Place>,
+    /// Of the one future that waits for a task's end: it is woken last.
+    waker: Option<Waker>,
 }
 
 type Entry = (Topic, Arc<dyn Listen>);
@@ -69,6 +74,7 @@ impl Listeners {
                 first: None,
                 others: BTreeMap::new(),
                 above: Vec::new(),
+                waker: None,
             }),
         }
     }
@@ -90,6 +96,13 @@ impl Listeners {
         self.inner.lock().above.append(&mut above);
     }
 
+    /// Keeps a waker in place of the one that was there.
+    pub(super) fn keep_waker(&self, waker: Option<Waker>) {
+        let stale = mem::replace(&mut self.inner.lock().waker, waker);
+        // Wakers are foreign code: the lock was let go.
+        drop(stale);
+    }
+
     /// Says whether the listener was still there, and so has not heard and never will.
     pub(crate) fn remove(&self, key: Key) -> bool {
         let removed = self.inner.lock().remove(key);
@@ -100,11 +113,11 @@ impl Listeners {
     /// Takes those of the topics off the list and tells them, in the order in which they came.
     pub(crate) fn notify(&self, topics: &[Topic]) {
         let hears = |entry: &Entry| topics.contains(&entry.0);
-        let (first, others) = {
+        let (first, others, waker) = {
             let mut inner = self.inner.lock();
             let first = inner.first.take_if(|(_, entry)| hears(entry));
             let others = if inner.others.values().all(hears) {
-                std::mem::take(&mut inner.others)
+                mem::take(&mut inner.others)
             } else {
                 let keys = inner.others.iter().filter(|(_, entry)| hears(entry));
                 let keys: Vec<_> = keys.map(|(key, _)| *key).collect();
@@ -114,7 +127,8 @@ impl Listeners {
                 }
                 taken
             };
-            (first, others)
+            let done = topics.contains(&Topic::Done);
+            (first, others, inner.waker.take_if(|_| done))
         };
         let first = first.map(|(_, entry)| entry);
         for (_, listener) in first.iter().chain(others.values()) {
@@ -122,6 +136,9 @@ impl Listeners {
         }
         for (_, listener) in first.iter().chain(others.values()) {
             listener.afterwards();
+        }
+        if let Some(waker) = waker {
+            contained(|| waker.wake());
         }
     }
 }

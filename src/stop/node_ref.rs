@@ -18,6 +18,7 @@ use std::ops::Deref;
 use std::panic::Location;
 use std::process;
 use std::ptr::{self, NonNull};
+use std::task::Context;
 use std::time::Instant;
 
 /// A node of its own.
@@ -444,6 +445,32 @@ impl NodeRef {
         // has happened already, what came before it is visible to us.
         let before = self.word().fetch_or(bit, Ordering::AcqRel);
         (!happened(before) || !list.remove(key)).then_some(key)
+    }
+
+    /// As [`listen`](Self::listen), for `Topic::Done`, with the context's waker, in place of the one
+    /// that was there. Says whether the thing had happened.
+    pub(crate) fn listen_with_waker(
+        &self,
+        bit: u32,
+        happened: impl FnOnce(u32) -> bool,
+        context: &Context<'_>,
+    ) -> bool {
+        let list = &self.side_or_new().listeners;
+        let list = list.get_or_init(|| Arc::new(Listeners::new()));
+        list.keep_waker(Some(context.waker().clone()));
+        // As in `listen`.
+        let happened = happened(self.word().fetch_or(bit, Ordering::AcqRel));
+        if happened {
+            list.keep_waker(None);
+        }
+        happened
+    }
+
+    /// Drops the waker that is there, unless it is being woken.
+    pub(crate) fn forget_waker(&self) {
+        if let Some(list) = self.listeners() {
+            list.keep_waker(None);
+        }
     }
 
     /// Keeps places on the lists of ancestors for as long as there is the node, to which somebody has

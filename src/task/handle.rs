@@ -4,21 +4,25 @@
     reason = "the right to the outcome is passed on from the one handle of a task"
 )]
 
+use super::canceller::{CancelOnDrop, Canceller};
 use super::cell::TaskRef;
 use super::context::{Circle, contained};
+use super::done;
 use super::error::TaskError;
 use super::life::{self, CancelOutcome};
 use super::outcome::Outcome;
+use super::state::Word;
 use super::wait;
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::listeners::Topic;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use std::fmt;
+use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::ops::Deref;
-use std::panic::Location;
+use std::pin::Pin;
 use std::ptr;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// A handle on one submitted task, and the right to its outcome.
@@ -127,18 +131,33 @@ impl<T> TaskHandle<T> {
 
     /// A small clone that can cancel and look, but neither wait nor fetch the outcome.
     pub fn canceller(&self) -> Canceller {
-        Canceller {
-            task: self.task.clone(),
-        }
+        Canceller::new(self.task.clone())
     }
 
     /// Makes the drop of the handle cancel the task instead of detaching it.
     #[track_caller]
     pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
-        CancelOnDrop {
-            handle: Some(self),
-            location: Location::caller(),
-        }
+        CancelOnDrop::new(self)
+    }
+
+    /// Calls `code` once, when the task has ended, with how it ended: on the thread that ended it, or at
+    /// once, on this thread, if it has ended already. Several are called in the order in which they were
+    /// added.
+    ///
+    /// It is called under no lock, as a part of no task, and a panic in it is contained. It should be
+    /// short: that thread is one of the pool's workers, or whoever cancelled the task.
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use stoppable::{TaskStatus, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let (tell, told) = mpsc::channel();
+    /// pool.submit(|_stop| 6 * 7).on_done(move |status| tell.send(status).unwrap());
+    /// assert_eq!(told.recv(), Ok(TaskStatus::Completed));
+    /// ```
+    pub fn on_done(&self, code: impl FnOnce(TaskStatus) + Send + 'static) {
+        done::call(&self.task, code);
     }
 
     /// Blocks until the task has ended.
@@ -227,17 +246,37 @@ impl<T> TaskHandle<T> {
         self.try_join()
     }
 
+    /// The result, when the task ends or `stop` is set, whatever comes first. Neither touches the other:
+    /// the task goes on when `stop` is set.
+    ///
+    /// For a task that waits for others and wants to hear of its own stop meanwhile: if `stop` is its
+    /// own event, it has seen its stop when it gets the handle back. On a worker of the task's own pool this runs a
+    /// pending task to its end, as [`join`](Self::join) does, unless `stop` is set by then.
+    ///
+    /// # Errors
+    ///
+    /// The handle itself, if the task has not ended yet.
+    ///
+    /// ```
+    /// use stoppable::{StopEvent, ThreadPool};
+    ///
+    /// let pool = ThreadPool::new(1);
+    /// let stop = StopEvent::new();
+    /// let slow = pool.submit(|stop| stop.wait());
+    /// stop.set();
+    /// let slow = slow.join_or_stopped(&stop).unwrap_err();
+    /// slow.cancel();
+    /// ```
+    pub fn join_or_stopped(self, stop: &StopEvent) -> Joined<T> {
+        match wait::wait_or_stopped(&self.task, stop) {
+            Ok(()) => self.try_join(),
+            Err(Circle(circle)) => Ok(Err(TaskError::would_deadlock(&self.task, circle))),
+        }
+    }
+
     fn into_result(self) -> Result<T, TaskError> {
         let (task, outcome) = self.fetch();
-        match outcome {
-            Outcome::Completed(value) => Ok(value),
-            Outcome::Cancelled { cause, partial } => {
-                contained(|| drop(partial));
-                Err(TaskError::cancelled(&task, cause))
-            }
-            Outcome::NeverStarted(cause) => Err(TaskError::never_started(&task, cause)),
-            Outcome::Panicked(payload) => Err(TaskError::panicked(&task, payload)),
-        }
+        to_result(&task, outcome)
     }
 
     /// The outcome of a task that has ended.
@@ -247,33 +286,92 @@ impl<T> TaskHandle<T> {
         // SAFETY: the handle is neither dropped nor used again, so its reference is moved out.
         let task = unsafe { ptr::read(&raw const handle.task) };
         let word = task.state().load();
-        debug_assert!(word.is_done(), "the caller has waited for the end");
-        let cause = || {
-            let cause = task.node().cause();
-            cause.expect("a task that was stopped has its cause")
-        };
-        let outcome = match word.status() {
-            // SAFETY: the handle had the right to the outcome, `T` is its type, the task left a
-            // value, and the handle is gone.
-            TaskStatus::Completed => Outcome::Completed(unsafe { task.take_value() }),
-            TaskStatus::Cancelled => Outcome::Cancelled {
-                // SAFETY: as above.
-                partial: word.has_value().then(|| unsafe { task.take_value() }),
-                cause: cause(),
-            },
-            TaskStatus::NeverStarted => Outcome::NeverStarted(cause()),
-            // SAFETY: as above, for the payload.
-            _ => Outcome::Panicked(unsafe { task.take_payload() }),
-        };
+        // SAFETY: the handle, which is gone, had what right there was to the outcome, and `T` is the
+        // value's type.
+        let outcome = unsafe { outcome_of(&task, word) };
         (task, outcome)
+    }
+}
+
+/// The outcome of a task that has ended.
+///
+/// # Panics
+///
+/// If the handle gave it away before, as a future.
+///
+/// # Safety
+///
+/// `T` is the type of the task's value. The word is the task's after its end; if it has `HANDLE`, the right
+/// to the outcome is the caller's, and it uses it once.
+unsafe fn outcome_of<T>(task: &TaskRef, word: Word) -> Outcome<T> {
+    debug_assert!(word.is_done(), "the caller has waited for the end");
+    assert!(
+        word.has_handle(),
+        "the outcome of task {} was given away when its handle was ready as a future",
+        task.id()
+    );
+    let cause = || {
+        let cause = task.node().cause();
+        cause.expect("a task that was stopped has its cause")
+    };
+    match word.status() {
+        // SAFETY: the caller has the right to the outcome, `T` is its type, and the task left a value.
+        TaskStatus::Completed => Outcome::Completed(unsafe { task.take_value() }),
+        TaskStatus::Cancelled => Outcome::Cancelled {
+            // SAFETY: as above.
+            partial: word.has_value().then(|| unsafe { task.take_value() }),
+            cause: cause(),
+        },
+        TaskStatus::NeverStarted => Outcome::NeverStarted(cause()),
+        // SAFETY: as above, for the payload.
+        _ => Outcome::Panicked(unsafe { task.take_payload() }),
+    }
+}
+
+fn to_result<T>(task: &TaskRef, outcome: Outcome<T>) -> Result<T, TaskError> {
+    match outcome {
+        Outcome::Completed(value) => Ok(value),
+        Outcome::Cancelled { cause, partial } => {
+            contained(|| drop(partial));
+            Err(TaskError::cancelled(task, cause))
+        }
+        Outcome::NeverStarted(cause) => Err(TaskError::never_started(task, cause)),
+        Outcome::Panicked(payload) => Err(TaskError::panicked(task, payload)),
+    }
+}
+
+impl<T> Future for TaskHandle<T> {
+    type Output = Result<T, TaskError>;
+
+    /// The task's result, on any runtime; that of [`join`](Self::join). A task that is pending waits for
+    /// a worker: polls run nothing. Dropping the future detaches the task, and
+    /// [`cancel_on_drop`](Self::cancel_on_drop) gives one whose drop cancels it.
+    ///
+    /// # Panics
+    ///
+    /// When it is polled again after it was ready; so do the joins of a handle that has given its
+    /// outcome away like this.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let task = &self.task;
+        if !done::wake(task, context) {
+            return Poll::Pending;
+        }
+        let word = task.state().spend_handle();
+        // SAFETY: if the word had `HANDLE`, the right to the outcome was this handle's, which uses it
+        // here; from now on it does not have it any more. `T` is the value's type.
+        let outcome = unsafe { outcome_of(task, word) };
+        Poll::Ready(to_result(task, outcome))
     }
 }
 
 impl<T> Drop for TaskHandle<T> {
     fn drop(&mut self) {
         let word = self.task.state().drop_handle();
-        if word.is_done() {
-            // SAFETY: the task had ended when `HANDLE` was cleared, so the outcome was the handle's,
+        if word.is_waited() {
+            done::forget(&self.task);
+        }
+        if word.is_done() && word.has_handle() {
+            // SAFETY: the task had ended, so the outcome was the handle's, which has not given it away,
             // and this is its one use.
             unsafe { self.task.drop_outcome(word) };
         }
@@ -286,110 +384,10 @@ impl<T> fmt::Debug for TaskHandle<T> {
     }
 }
 
-fn fmt_task(f: &mut fmt::Formatter<'_>, what: &str, task: &TaskRef) -> fmt::Result {
+pub(super) fn fmt_task(f: &mut fmt::Formatter<'_>, what: &str, task: &TaskRef) -> fmt::Result {
     f.debug_struct(what)
         .field("id", &task.id())
         .field("name", &task.name())
         .field("status", &task.state().load().status())
         .finish_non_exhaustive()
-}
-
-/// Cancels and looks at one task, whatever its type; made by
-/// [`TaskHandle::canceller`]. Cheap to clone; keeps neither the task's closure nor its result alive.
-#[derive(Clone)]
-pub struct Canceller {
-    task: TaskRef,
-}
-
-impl Canceller {
-    /// The task's id, unique within its pool.
-    pub fn id(&self) -> TaskId {
-        self.task.id()
-    }
-
-    /// The task's name, if it was given one.
-    pub fn name(&self) -> Option<&str> {
-        self.task.name()
-    }
-
-    /// Where the task is in its life. One load.
-    pub fn status(&self) -> TaskStatus {
-        self.task.state().load().status()
-    }
-
-    /// Whether the task has ended.
-    pub fn is_done(&self) -> bool {
-        self.task.state().load().is_done()
-    }
-
-    /// Asks the task to stop, as [`TaskHandle::cancel`].
-    #[track_caller]
-    pub fn cancel(&self) -> CancelOutcome {
-        self.cancel_with(StopReason::Requested)
-    }
-
-    /// As [`cancel`](Self::cancel), with a reason.
-    #[track_caller]
-    pub fn cancel_with(&self, reason: StopReason) -> CancelOutcome {
-        life::cancel(&self.task, &StopCause::now(reason))
-    }
-}
-
-impl Canceller {
-    /// As [`cancel_with`](Self::cancel_with), on behalf of the code at `location`.
-    pub(crate) fn cancel_from(&self, reason: StopReason, location: &'static Location<'static>) {
-        life::cancel(&self.task, &StopCause::at(reason, location));
-    }
-}
-
-impl fmt::Debug for Canceller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_task(f, "Canceller", &self.task)
-    }
-}
-
-/// A handle whose drop cancels the task, with [`StopReason::Dropped`]; made by
-/// [`TaskHandle::cancel_on_drop`]. It lends the handle, and gives it back.
-#[must_use = "dropping it cancels the task"]
-pub struct CancelOnDrop<T> {
-    /// `None` once the handle has been given back.
-    handle: Option<TaskHandle<T>>,
-    location: &'static Location<'static>,
-}
-
-impl<T> CancelOnDrop<T> {
-    /// Gives the handle back: dropping it detaches the task again.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the handle leaves only here, which takes the wrapper with it"
-    )]
-    pub fn into_inner(mut self) -> TaskHandle<T> {
-        self.handle.take().expect("the handle is given back once")
-    }
-}
-
-impl<T> Deref for CancelOnDrop<T> {
-    type Target = TaskHandle<T>;
-
-    fn deref(&self) -> &TaskHandle<T> {
-        self.handle
-            .as_ref()
-            .expect("the handle is here until it is given back")
-    }
-}
-
-impl<T> Drop for CancelOnDrop<T> {
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            handle
-                .canceller()
-                .cancel_from(StopReason::Dropped, self.location);
-        }
-    }
-}
-
-impl<T> fmt::Debug for CancelOnDrop<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CancelOnDrop").field(&self.handle).finish()
-    }
 }

@@ -10,7 +10,8 @@
 //! - `slot`: where a worker shows the task that it runs.
 //! - `stash`, `depot`: references to the home and memory of cells, kept by each thread and passed on.
 //! - `wait`: waiting for a task, and why a worker runs it instead.
-//! - `handle`, `outcome`, `error`: what users see.
+//! - `done`: callbacks and wakers that hear of an end.
+//! - `handle`, `canceller`, `outcome`, `error`: what users see.
 //! - `unwind`: leaving a task from deep inside.
 //!
 //! # Who holds a reference
@@ -24,10 +25,12 @@
 //! A task names no pool. It knows its home, which has the ledger that counts it and a host to call;
 //! and, when a worker waits for it, a [`Worker`](context::Worker) that can run it.
 
+mod canceller;
 pub(crate) mod cell;
 mod contents;
 pub(crate) mod context;
 mod depot;
+mod done;
 pub(crate) mod entry;
 mod error;
 mod handle;
@@ -43,9 +46,10 @@ pub(crate) mod state;
 mod unwind;
 mod wait;
 
+pub use canceller::{CancelOnDrop, Canceller};
 pub(crate) use error::panic_message;
 pub use error::{TaskError, TaskErrorKind};
-pub use handle::{CancelOnDrop, Canceller, TaskHandle};
+pub use handle::TaskHandle;
 pub use life::CancelOutcome;
 pub use outcome::Outcome;
 #[cfg(panic = "unwind")]

@@ -8,6 +8,7 @@
 //! | Running | it is asked to stop | Running, with `SET` | [`State::ask`] |
 //! | Running | it sees its stop | Running, with `SEEN` | [`State::note_seen`] |
 //! | any | its handle is dropped | the same, without `HANDLE` | [`State::drop_handle`] |
+//! | an end | its handle is ready as a future | the same, without `HANDLE` | [`State::spend_handle`] |
 //!
 //! No other file changes these bits. The stop bits below them are the node's; `cancel` sets `SET`
 //! in the same step, so that there is one transition between start and cancel, and no state between.
@@ -287,8 +288,15 @@ impl<'a> State<'a> {
         }
     }
 
+    /// The handle of a task that has ended gives the outcome away. If the word as it was has `HANDLE`, it
+    /// was the handle's.
+    pub(crate) fn spend_handle(self) -> Word {
+        // Acquire: as in `load`. Nobody else looks at the bit any more.
+        Word(self.0.fetch_and(!HANDLE, Ordering::Acquire))
+    }
+
     /// The handle is dropped. If the word as it was is done, the outcome is the caller's to drop,
-    /// else the claimer's.
+    /// unless the handle has given it away; else the claimer's.
     pub(crate) fn drop_handle(self) -> Word {
         let word = self.load();
         if word.is_done() {

@@ -3,8 +3,10 @@
 use super::cell::TaskRef;
 use super::context::{self, Circle};
 use super::life::{has_happened, listen};
-use crate::stop::listeners::Topic;
+use crate::stop::StopEvent;
+use crate::stop::listeners::{Listen, Topic};
 use crate::stop::parker::Parker;
+use crate::stop::wait::Registration;
 use crate::sync::{Arc, spin_loop};
 use std::time::Instant;
 
@@ -29,6 +31,45 @@ pub(crate) fn wait(task: &TaskRef, topic: Topic) -> Result<(), Circle> {
     worker.block(task, &mut || {
         sleep(task, topic, None);
     })
+}
+
+/// Waits until the task has ended or `stop` is set. As [`wait`], it runs a pending task.
+pub(crate) fn wait_or_stopped(task: &TaskRef, stop: &StopEvent) -> Result<(), Circle> {
+    let done = || task.state().load().is_done();
+    if done() || stop.is_set() {
+        return Ok(());
+    }
+    let Some(worker) = context::worker_of(task.home()) else {
+        sleep_or_stopped(task, stop);
+        return Ok(());
+    };
+    worker.help(task)?;
+    if done() {
+        return Ok(());
+    }
+    worker.block(task, &mut || sleep_or_stopped(task, stop))
+}
+
+fn sleep_or_stopped(task: &TaskRef, stop: &StopEvent) {
+    let Some(node) = stop.node() else {
+        sleep(task, Topic::Done, None);
+        return;
+    };
+    let done = || task.state().load().is_done();
+    let parker = Arc::new(Parker::new());
+    let Some(key) = listen(task, Topic::Done, parker.clone()) else {
+        return;
+    };
+    let listener: Arc<dyn Listen> = parker.clone();
+    if let Some(registration) = Registration::on_chain(node, &listener) {
+        while !done() && !node.reads_set() {
+            parker.park();
+        }
+        drop(registration);
+    }
+    let _ = task.node().unlisten(key);
+    // If the stop came first, the task to which the event was given, if it was, has seen it.
+    let _ = done() || stop.is_set();
 }
 
 /// Waits until it has happened or `deadline` has passed. Says whether it has happened.

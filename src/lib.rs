@@ -3,6 +3,7 @@
 mod once;
 mod pool;
 mod report;
+mod scope;
 mod stop;
 mod sync;
 mod task;
@@ -14,6 +15,7 @@ pub use pool::{
     BuildError, SubmitError, Submitter, TaskBuilder, ThreadPool, ThreadPoolBuilder, UnhandledPanic,
 };
 pub use report::{Shutdown, ShutdownReport, Stats, Straggler, TaskDetail, TaskId, TaskStatus};
+pub use scope::{Scope, ScopedHandle, TaskGroup, TryScope, TryScopedHandle};
 #[cfg(unix)]
 pub use stop::StopFd;
 pub use stop::{

@@ -4,7 +4,7 @@
     reason = "a task and its handle are born here, with types that borrow nothing"
 )]
 
-use crate::report::ledger::{Lane, Ledger};
+use crate::report::ledger::{Caller, Lane, Ledger};
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::Arc;
@@ -309,7 +309,10 @@ impl StoppableThreadBuilder {
         let home = HomeRef::new(None, Ledger::new(1, 0), Arc::new(Alone));
         let birth = Birth {
             parent: home.node().clone(),
-            id: home.ledger.admit(false, 1).unwrap_or(TaskId::new(0)),
+            id: home
+                .ledger
+                .admit(Caller::Outside, 1)
+                .unwrap_or(TaskId::new(0)),
             word: first_word(true, true),
             count: 2,
             extra: Extra {

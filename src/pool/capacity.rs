@@ -1,6 +1,9 @@
 //! Room in a bounded queue, handed out in the order in which it was asked for.
 
+use crate::stop::StopEvent;
+use crate::stop::listeners::Listen;
 use crate::stop::parker::Parker;
+use crate::stop::wait::Registration;
 use crate::sync::{Arc, Mutex};
 use std::collections::VecDeque;
 
@@ -52,22 +55,49 @@ impl Capacity {
     }
 
     /// Takes room for so many tasks, at most for as many as there ever is room for, and waits for it
-    /// in turn.
-    pub(crate) fn acquire(&self, count: usize) {
+    /// in turn, until one of these events is set. False: one is, and there is no room.
+    pub(crate) fn acquire<'a>(
+        &self,
+        count: usize,
+        stops: impl IntoIterator<Item = &'a StopEvent>,
+    ) -> bool {
         debug_assert!(count <= self.most, "it would wait for ever");
         let parker = {
             let mut inner = self.inner.lock();
             let turn = inner.waiting.is_empty() && inner.has_room(count, self.most);
             if inner.closed || turn {
                 inner.used += count;
-                return;
+                return true;
             }
             let parker = Arc::new(Parker::new());
             inner.waiting.push_back((count, Arc::clone(&parker)));
             parker
         };
-        // Whoever wakes us has counted us.
-        parker.park();
+        let listener: Arc<dyn Listen> = parker.clone();
+        let nodes = stops.into_iter().filter_map(StopEvent::node);
+        let registrations: Option<Vec<_>> = nodes
+            .map(|node| Registration::on_chain(node, &listener))
+            .collect();
+        if registrations.is_some() {
+            // Woken by who hands out room, and has counted us, or by who sets an event.
+            parker.park();
+        }
+        !self.give_up(&parker)
+    }
+
+    /// Waits no more. False: room had been handed out.
+    fn give_up(&self, parker: &Arc<Parker>) -> bool {
+        let was_waiting = {
+            let mut inner = self.inner.lock();
+            let is = |(_, other): &(usize, Arc<Parker>)| Arc::ptr_eq(other, parker);
+            let place = inner.waiting.iter().position(is);
+            place.is_some_and(|place| inner.waiting.remove(place).is_some())
+        };
+        if was_waiting {
+            // Those behind may want less.
+            self.release(0);
+        }
+        was_waiting
     }
 
     /// Takes room for so many tasks whether there is some or not: for tasks that submit to their own

@@ -36,6 +36,7 @@ use crate::stop::wait::Registration;
 use crate::sync::{Arc, Ordering, wait_deadline, yield_now};
 use crate::task::cell::TaskRef;
 use crate::task::context::contained;
+use crate::task::group::Sort;
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use std::thread::JoinHandle;
@@ -153,14 +154,17 @@ impl Shared {
         if takes && life.cause.is_none() {
             life.cause = Some(cause.clone());
         }
-        home.ledger
-            .close(if takes { Door::Closed } else { Door::Inside });
+        home.ledger.close(match mode {
+            Shutdown::Drain => Door::Inside,
+            Shutdown::CancelPending => Door::Scopes,
+            Shutdown::StopAll => Door::Closed,
+        });
         self.idle.close();
         if let Some(capacity) = &self.capacity {
             capacity.close();
         }
         if takes {
-            self.doom_pending(home, cause)
+            self.doom_pending(home, cause, mode == Shutdown::StopAll)
         } else {
             Fallen {
                 count: 0,
@@ -169,16 +173,18 @@ impl Shared {
         }
     }
 
-    /// Takes everything out of the queue, and dooms what is pending.
-    fn doom_pending(&self, home: &Home, cause: &StopCause) -> Fallen {
-        let tasks = self.queue.freeze(&home.ledger).take_all(&home.ledger);
+    /// Takes everything out of the queue, and dooms what is pending. Unless `all` goes, what belongs to
+    /// scopes of running tasks stays: they are to finish.
+    fn doom_pending(&self, home: &Home, cause: &StopCause, all: bool) -> Fallen {
+        let frozen = self.queue.freeze(&home.ledger);
+        let tasks = frozen.take_all(&home.ledger, |sort| !all && sort == Sort::Inside);
         let (count, doomed) = life::doom_all(home, tasks, cause);
         Fallen { count, doomed }
     }
 
     /// Empties the queue without shutting down.
     pub(super) fn cancel_pending(&self, home: &Home, cause: &StopCause) -> usize {
-        let fallen = self.doom_pending(home, cause);
+        let fallen = self.doom_pending(home, cause, false);
         let count = fallen.count;
         self.settle(home, &fallen);
         fallen.drop_closures();
@@ -214,7 +220,9 @@ impl Shared {
         self.idle.wake_all();
     }
 
+    /// Gives closures to those who are to drop them: to the closers of scopes, and to the workers.
     fn dig(&self, doomed: &mut Vec<Doomed>) {
+        life::leave_to_scopes(doomed);
         let mut graveyard = self.graveyard.lock();
         graveyard.append(doomed);
         // Release: partner is the Acquire in `has_graves`.
@@ -223,6 +231,7 @@ impl Shared {
 
     /// Leaves the drops of closures to a worker, if there is one.
     pub(super) fn bury(&self, mut doomed: Vec<Doomed>) {
+        life::leave_to_scopes(&mut doomed);
         {
             let life = self.life.lock();
             if life.serving > 0 {
@@ -336,9 +345,13 @@ impl Core {
     #[cold]
     pub(super) fn pushed_while_closing(&self) {
         let shared = &self.shared;
-        let cause = shared.life.lock().cause.clone();
+        let (mode, cause) = {
+            let life = shared.life.lock();
+            (life.mode, life.cause.clone())
+        };
         if let Some(cause) = cause {
-            let fallen = shared.doom_pending(&self.home, &cause);
+            let all = mode == Some(Shutdown::StopAll);
+            let fallen = shared.doom_pending(&self.home, &cause, all);
             shared.settle(&self.home, &fallen);
             fallen.drop_closures();
         }

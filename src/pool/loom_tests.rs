@@ -353,7 +353,11 @@ where
 {
     let mut draft = Draft::new(core.home.node().clone(), 8);
     closures.into_iter().for_each(|closure| draft.push(closure));
-    let first = core.home.ledger.admit(false, draft.len() as u64).unwrap();
+    let first = core
+        .home
+        .ledger
+        .admit(crate::report::ledger::Caller::Outside, draft.len() as u64)
+        .unwrap();
     // SAFETY: closures and values are `'static`, and there are some.
     let slab = unsafe { draft.finish(first, first, true) };
     let handles = (0..slab.len()).map(|index| {

@@ -30,7 +30,7 @@ pub use submit::{SubmitError, TaskBuilder};
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::task::TaskHandle;
-use shared::Core;
+pub(crate) use shared::Core;
 use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
@@ -271,6 +271,10 @@ impl ThreadPool {
 }
 
 impl ThreadPool {
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// Lets the pool go without waiting for tasks that do not stop: begins a shutdown with
     /// [`Shutdown::StopAll`] and joins nobody. Each thread ends by itself when its task does, or with
     /// the process. What is still running is in the report.
@@ -345,6 +349,10 @@ pub struct Submitter {
 }
 
 impl Submitter {
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// As [`ThreadPool::submit`].
     #[track_caller]
     pub fn submit<F, T>(&self, closure: F) -> TaskHandle<T>

@@ -37,9 +37,11 @@ use crate::sync::{
 };
 use crate::task::cell::TaskRef;
 use crate::task::entry::{Entry, Opened};
+use crate::task::group::Sort;
 use crate::task::life::{self, Claimed};
 use crate::task::slab::SlabRef;
 use std::collections::VecDeque;
+use std::mem;
 
 /// Fewer husks than this are not worth a sweep.
 const FEW_HUSKS: usize = 256;
@@ -273,19 +275,26 @@ impl Frozen<'_> {
         }
     }
 
-    /// Takes every task out, in order.
-    pub(crate) fn take_all(mut self, ledger: &Ledger) -> Vec<TaskRef> {
+    /// Takes every task out, in order, but for those members of scopes that stay.
+    pub(crate) fn take_all(
+        mut self,
+        ledger: &Ledger,
+        stays: impl Fn(Sort) -> bool,
+    ) -> Vec<TaskRef> {
         self.gather();
         ledger.book().forget_husks();
         let mut all = self.queue.runs.drain();
         all.reserve(self.front.len());
-        for entry in self.front.drain(..) {
+        for entry in mem::take(&mut *self.front) {
+            if entry.scope().is_some_and(&stays) {
+                self.front.push_back(entry);
+                continue;
+            }
             match entry.open() {
                 Opened::Slab(slab) => all.extend(slab.pending(0..slab.len())),
                 Opened::Task(task, _) => all.push(task),
             }
         }
-        self.front.shrink_to(FEW_HUSKS);
         self.queue.note_len(&self.front);
         all
     }

@@ -8,9 +8,10 @@ use super::queue::Queue;
 use super::worker::Post;
 use crate::report::{Shutdown, TaskId};
 use crate::stop::StopCause;
+use crate::stop::node::NodeRef;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
 use crate::task::cell::TaskRef;
-use crate::task::home::{Home, HomeRef, Host};
+use crate::task::home::{Home, HomeRef, Host, home_of};
 use crate::task::life::Doomed;
 use std::any::Any;
 use std::fmt;
@@ -84,6 +85,18 @@ impl Shared {
 pub(crate) struct Core {
     pub(super) home: HomeRef,
     pub(super) shared: Arc<Shared>,
+}
+
+impl Core {
+    /// The node that all tasks of the pool are under.
+    pub(crate) fn node(&self) -> &NodeRef {
+        self.home.node()
+    }
+
+    /// Whether that is a task of the pool.
+    pub(crate) fn owns(&self, task: &NodeRef) -> bool {
+        std::ptr::eq(home_of(task), &*self.home)
+    }
 }
 
 impl fmt::Debug for Core {

@@ -7,13 +7,15 @@
 use super::capacity::Capacity;
 use super::shared::Core;
 use crate::report::TaskId;
+use crate::report::ledger::Caller;
 use crate::stop::any::any;
-use crate::stop::{StopCause, StopEvent, StopReason};
+use crate::stop::{StopCause, StopEvent, StopReason, current};
 use crate::sync::Arc;
 use crate::task::TaskHandle;
-use crate::task::cell::{Birth, Extra, Room, TaskRef};
+use crate::task::cell::{Birth, Extra, Member, Room, TaskRef};
 use crate::task::context;
 use crate::task::entry::Entry;
+use crate::task::group::{GroupRef, Sort};
 use crate::task::life::{self, Doomed, first_word};
 use crate::task::slab::Draft;
 use crate::task::stash;
@@ -73,16 +75,37 @@ impl<F> Error for SubmitError<F> {}
 /// A vector of handles is not made larger than this on an iterator's word.
 const HINT_MOST: usize = 1 << 20;
 
-enum Refusal {
+/// What to do when there is no room.
+#[derive(Clone, Copy)]
+pub(super) enum WhenFull<'a> {
+    Refuse,
+    /// Wait for room: not longer than the task that submits is not stopped, nor the event that the new one
+    /// is under.
+    Wait(Option<&'a StopEvent>),
+}
+
+#[derive(Debug)]
+pub(super) enum Refusal {
     Full,
     ShutDown,
+    /// There was no room until this happened.
+    Stopped(StopCause),
 }
 
 impl Refusal {
     fn with<F>(self, closure: F) -> SubmitError<F> {
         match self {
-            Refusal::Full => SubmitError::Full(closure),
+            Refusal::Full | Refusal::Stopped(_) => SubmitError::Full(closure),
             Refusal::ShutDown => SubmitError::ShutDown(closure),
+        }
+    }
+
+    /// Why a task that was refused will never start.
+    #[track_caller]
+    pub(super) fn cause(self) -> StopCause {
+        match self {
+            Refusal::Full | Refusal::ShutDown => StopCause::now(StopReason::Shutdown),
+            Refusal::Stopped(cause) => cause,
         }
     }
 }
@@ -100,9 +123,9 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let (task, handle) = match self.admit(true, 1) {
+        let (task, handle) = match self.admit(WhenFull::Wait(under), 1) {
             Ok(id) => self.birth(id, true, under, extra, closure),
-            Err(_) => return self.refused(extra, closure),
+            Err(refusal) => return self.refused(refusal, extra, closure),
         };
         if X::ANY {
             life::await_start(&task, under);
@@ -122,7 +145,7 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let id = match self.admit(false, 1) {
+        let id = match self.admit(WhenFull::Refuse, 1) {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
@@ -145,7 +168,7 @@ impl Core {
         T: Send + 'static,
         X: Room,
     {
-        let id = match self.admit(true, 1) {
+        let id = match self.admit(WhenFull::Wait(under), 1) {
             Ok(id) => id,
             Err(refusal) => return Err(self.count_refusal(refusal).with(closure)),
         };
@@ -200,13 +223,14 @@ impl Core {
         T: Send + 'static,
     {
         let count = draft.len();
-        let admitted = self.admit(true, count);
-        let accepted = admitted.is_ok();
-        let first = admitted.unwrap_or_else(|_| self.home.ledger.refuse(count as u64));
+        let (first, refusal) = match self.admit(WhenFull::Wait(None), count) {
+            Ok(first) => (first, None),
+            Err(refusal) => (self.home.ledger.refuse(count as u64), Some(refusal)),
+        };
         let batch = *batch.get_or_insert(first);
         // SAFETY: closures and values borrow nothing, since both are `'static`; the draft has a first
         // closure.
-        let slab = unsafe { draft.finish(first, batch, accepted) };
+        let slab = unsafe { draft.finish(first, batch, refusal.is_none()) };
         let cells = slab.cells();
         handles.extend((0..slab.len()).map(|index| {
             // SAFETY: once for each task.
@@ -214,50 +238,134 @@ impl Core {
             // SAFETY: each was made with a handle, for this `T`, and this is it.
             unsafe { TaskHandle::new(task) }
         }));
-        if accepted {
+        let Some(refusal) = refusal else {
             self.push(Entry::of_slab(slab));
-        } else {
-            let cause = StopCause::now(StopReason::Shutdown);
-            for index in 0..slab.len() {
-                Doomed::refused(slab.lend(index).clone(), &cause).drop_closure();
-            }
+            return;
+        };
+        let cause = refusal.cause();
+        for index in 0..slab.len() {
+            Doomed::refused(slab.lend(index).clone(), &cause).drop_closure();
         }
     }
 
     /// Takes room in the queue for so many tasks, and ids in the ledger; says the first.
     #[inline]
-    fn admit(&self, wait: bool, count: usize) -> Result<TaskId, Refusal> {
-        let Core { home, shared } = self;
-        if let Some(capacity) = &shared.capacity {
-            if !wait {
-                if !capacity.try_acquire(count) {
-                    return Err(Refusal::Full);
-                }
-            } else if self.is_inside() {
-                capacity.acquire_over(count);
-            } else {
-                capacity.acquire(count);
-            }
+    fn admit(&self, when_full: WhenFull<'_>, count: usize) -> Result<TaskId, Refusal> {
+        if self.shared.capacity.is_some() {
+            self.find_room(when_full, count)?;
         }
-        if let Some(id) = home.ledger.admit(false, count as u64) {
+        if let Some(id) = self.home.ledger.admit(Caller::Outside, count as u64) {
             return Ok(id);
         }
-        self.admit_inside(count as u64).ok_or_else(|| {
-            if let Some(capacity) = &shared.capacity {
-                capacity.release(count);
-            }
-            Refusal::ShutDown
-        })
+        self.admit_inside(Caller::Inside, count)
     }
 
-    /// The door is not open: running tasks may still submit while the pool drains.
-    #[cold]
-    fn admit_inside(&self, count: u64) -> Option<TaskId> {
-        if self.is_inside() {
-            self.home.ledger.admit(true, count)
-        } else {
-            None
+    /// Takes room in the queue, if that is bounded.
+    fn find_room(&self, when_full: WhenFull<'_>, count: usize) -> Result<(), Refusal> {
+        let Some(capacity) = &self.shared.capacity else {
+            return Ok(());
+        };
+        if capacity.try_acquire(count) {
+            return Ok(());
         }
+        match when_full {
+            WhenFull::Refuse => Err(Refusal::Full),
+            WhenFull::Wait(_) if self.is_inside() => {
+                capacity.acquire_over(count);
+                Ok(())
+            }
+            WhenFull::Wait(under) => {
+                let current = current();
+                if capacity.acquire(count, [&current].into_iter().chain(under)) {
+                    return Ok(());
+                }
+                // If it was the task's own event, it has seen it.
+                let stop = if current.is_set() {
+                    Some(&current)
+                } else {
+                    under
+                };
+                let cause = stop.and_then(StopEvent::cause);
+                Err(cause.map_or(Refusal::Full, Refusal::Stopped))
+            }
+        }
+    }
+
+    /// The door is not open: running tasks may still submit while the pool drains, and to the scopes that
+    /// they have opened while pending tasks are cancelled.
+    #[cold]
+    fn admit_inside(&self, caller: Caller, count: usize) -> Result<TaskId, Refusal> {
+        if caller == Caller::Scope || self.is_inside() {
+            if let Some(id) = self.home.ledger.admit(caller, count as u64) {
+                return Ok(id);
+            }
+        }
+        if let Some(capacity) = &self.shared.capacity {
+            capacity.release(count);
+        }
+        Err(Refusal::ShutDown)
+    }
+
+    /// Submits a member of a group.
+    ///
+    /// # Safety
+    ///
+    /// The closure and the value borrow nothing that ends before the group has been empty; and then the
+    /// handle, if it is still there, is leaked.
+    #[track_caller]
+    pub(crate) unsafe fn submit_member<F, T>(&self, group: &GroupRef, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send,
+        T: Send,
+    {
+        group.enter();
+        let (id, refusal) = match self.admit_member(group) {
+            Ok(id) => (id, None),
+            Err(refusal) => (self.home.ledger.refuse(1), Some(refusal)),
+        };
+        let birth = Birth {
+            parent: group.node().clone(),
+            id,
+            word: first_word(refusal.is_none(), true),
+            count: 2,
+            extra: Member,
+        };
+        // SAFETY: whoever waits for the group to be empty waits until the task has been given up: then
+        // its closure is gone, and its value is gone or its handle's, as our caller vouches.
+        let task = unsafe { TaskRef::new(birth, closure) };
+        // SAFETY: it was born with two references, and this is the second.
+        let twin = unsafe { task.twin() };
+        // SAFETY: it was born with a handle, for this `T`, and this is it.
+        let handle = unsafe { TaskHandle::new(twin) };
+        match (refusal, group.node().cause()) {
+            (Some(refusal), cause) => {
+                let cause = cause.unwrap_or_else(|| refusal.cause());
+                Doomed::refused(task, &cause).drop_closure();
+            }
+            (None, Some(cause)) => life::doom_unqueued(&task, &cause),
+            (None, None) => {
+                self.push(if group.is_scope() {
+                    Entry::of_member(task.clone())
+                } else {
+                    Entry::of_task(task.clone(), true)
+                });
+                group.add(task);
+            }
+        }
+        handle
+    }
+
+    fn admit_member(&self, group: &GroupRef) -> Result<TaskId, Refusal> {
+        let event = StopEvent::of(group.node().clone());
+        self.find_room(WhenFull::Wait(Some(&event)), 1)?;
+        if let Some(id) = self.home.ledger.admit(Caller::Outside, 1) {
+            return Ok(id);
+        }
+        let caller = match group.sort() {
+            Sort::Inside => Caller::Scope,
+            Sort::Outside | Sort::Owned => Caller::Inside,
+        };
+        self.admit_inside(caller, 1)
     }
 
     /// Whether the calling thread is one of the pool's workers.
@@ -267,7 +375,7 @@ impl Core {
 
     #[cold]
     fn count_refusal(&self, refusal: Refusal) -> Refusal {
-        if let Refusal::ShutDown = refusal {
+        if matches!(refusal, Refusal::ShutDown) {
             self.home.ledger.refuse_without_id();
         }
         refusal
@@ -276,7 +384,7 @@ impl Core {
     /// A handle on a task that never starts.
     #[cold]
     #[track_caller]
-    fn refused<F, T, X>(&self, extra: X, closure: F) -> TaskHandle<T>
+    fn refused<F, T, X>(&self, refusal: Refusal, extra: X, closure: F) -> TaskHandle<T>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
@@ -284,8 +392,7 @@ impl Core {
     {
         let id = self.home.ledger.refuse(1);
         let (task, handle) = self.birth(id, false, None, extra, closure);
-        let cause = StopCause::now(StopReason::Shutdown);
-        Doomed::refused(task, &cause).drop_closure();
+        Doomed::refused(task, &refusal.cause()).drop_closure();
         handle
     }
 

@@ -14,7 +14,8 @@
 //! A worker that must sleep until a task which has started ends, first looks whether that task waits
 //! for the worker: it follows, under one lock, from the task to the blocked worker on whose stack it
 //! is, to the task for which that worker waits, and so on. If it comes back to itself, nobody in the
-//! circle could ever go on, and the join is refused. A worker is added to the list of the blocked in
+//! circle could ever go on, and the join is refused. A task that has opened a scope waits for its members,
+//! whether it has come to the scope's end or not. A worker is added to the list of the blocked in
 //! the same hold of the lock, so of several that close a circle at the same moment one is last and
 //! finds it.
 
@@ -26,6 +27,7 @@ use crate::report::ledger::Lane;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
 use crate::task::context::{self, Circle, Worker, contained};
+use crate::task::group::is_opener;
 use crate::task::home::Home;
 use crate::task::life::{self, Claimed};
 use crate::task::slab::SlabRef;
@@ -317,18 +319,42 @@ impl Acting {
 
     /// The circle that waiting for `task` would close, given who waits for what already.
     fn circle(&self, blocked: &[(usize, TaskRef)], task: &TaskRef) -> Option<Circle> {
-        let mut circle = vec![task.id()];
-        let mut target = task;
-        loop {
-            if self.is_on_stack_of(self.lane, target) {
-                return Some(Circle(circle));
-            }
-            let next = blocked
-                .iter()
-                .find(|(lane, _)| self.is_on_stack_of(*lane, target));
-            target = &next?.1;
-            circle.push(target.id());
+        let posts = self.core.shared.posts.iter();
+        let running: Vec<_> = posts.flat_map(Post::tasks).collect();
+        let mut path = Vec::new();
+        self.leads_here(blocked, &running, task, &mut path)
+            .then(|| Circle(path.iter().map(TaskRef::id).collect()))
+    }
+
+    /// Whether `task` cannot end before this thread goes on. If so, `path` says why.
+    fn leads_here(
+        &self,
+        blocked: &[(usize, TaskRef)],
+        running: &[TaskRef],
+        task: &TaskRef,
+        path: &mut Vec<TaskRef>,
+    ) -> bool {
+        if path.iter().any(|other| other.same(task)) {
+            // A circle of others, which will be refused.
+            return false;
         }
+        path.push(task.clone());
+        if self.is_on_stack_of(self.lane, task) {
+            return true;
+        }
+        let awaited = blocked
+            .iter()
+            .filter(|(lane, _)| self.is_on_stack_of(*lane, task))
+            .map(|(_, next)| next);
+        // It closes no scope before the members have ended.
+        let members = running.iter().filter(|other| is_opener(task, other));
+        let leads = awaited
+            .chain(members)
+            .any(|next| self.leads_here(blocked, running, next, path));
+        if !leads {
+            path.pop();
+        }
+        leads
     }
 }
 

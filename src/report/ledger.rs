@@ -30,22 +30,37 @@ use crate::sync::{
 
 /// No more tasks from outside; running tasks may still submit.
 const DRAINING: u64 = 1;
+/// No more tasks, but for those of scopes that running tasks have opened.
+const SCOPES: u64 = 1 << 1;
 /// No more tasks.
-const CLOSED: u64 = 1 << 1;
+const CLOSED: u64 = 1 << 2;
 /// One id.
-const ID: u64 = 1 << 2;
+const ID: u64 = 1 << 3;
+
+/// Who submits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Not a task of the pool.
+    Outside,
+    /// A task of the pool.
+    Inside,
+    /// A task of the pool, to a scope that it is to finish.
+    Scope,
+}
 
 /// How far the door has been closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Door {
     /// Only those inside may submit.
     Inside,
+    /// Only to scopes inside.
+    Scopes,
     Closed,
 }
 
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// The next id, times four, and the two bits of the door.
+    /// The next id, times eight, and the three bits of the door.
     admission: CachePadded<AtomicU64>,
     lanes: Box<[CachePadded<Lane>]>,
     book: Mutex<Book>,
@@ -63,8 +78,12 @@ impl Ledger {
     /// Accepts so many tasks and says the id of the first, or that the door is closed to them. This
     /// exchange is the one that decides.
     #[inline]
-    pub(crate) fn admit(&self, inside: bool, count: u64) -> Option<TaskId> {
-        let shut = if inside { CLOSED } else { CLOSED | DRAINING };
+    pub(crate) fn admit(&self, caller: Caller, count: u64) -> Option<TaskId> {
+        let shut = match caller {
+            Caller::Outside => CLOSED | SCOPES | DRAINING,
+            Caller::Inside => CLOSED | SCOPES,
+            Caller::Scope => CLOSED,
+        };
         // Relaxed: the exchange below settles it.
         let mut now = self.admission.load(Ordering::Relaxed);
         loop {
@@ -107,7 +126,8 @@ impl Ledger {
     pub(crate) fn close(&self, door: Door) {
         let bits = match door {
             Door::Inside => DRAINING,
-            Door::Closed => DRAINING | CLOSED,
+            Door::Scopes => DRAINING | SCOPES,
+            Door::Closed => DRAINING | SCOPES | CLOSED,
         };
         // SeqCst: the closer goes on to look at the queue (see `Shared::close`); partner is the
         // submitter's fence between its push and its look.

@@ -87,6 +87,11 @@ impl StopEvent {
         self.node.as_ref()
     }
 
+    /// The one whose seeing is noted.
+    pub(crate) fn observer(&self) -> Option<&NodeRef> {
+        self.observer.as_ref()
+    }
+
     /// The handle that a task is given on its own node.
     pub(crate) fn given(node: NodeRef, observer: NodeRef) -> Self {
         StopEvent {

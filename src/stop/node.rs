@@ -224,6 +224,12 @@ impl Node {
         self.word.load(Ordering::Relaxed) & SET != 0
     }
 
+    /// Whether the node has several parents, or counts polls.
+    pub(super) fn is_special(&self) -> bool {
+        // Relaxed: the bit was written before the node was shared, and stays.
+        self.word.load(Ordering::Relaxed) & SPECIAL != 0
+    }
+
     /// Makes what came before the set visible to the thread that has just seen it.
     #[cold]
     pub(super) fn confirm(&self) -> bool {

@@ -47,12 +47,17 @@ pub(crate) struct Registration {
 impl Registration {
     /// `None` if some node of the chain was set already.
     pub(crate) fn on_chain(node: &NodeRef, listener: &Arc<dyn Listen>) -> Option<Self> {
+        Registration::on_some(node, listener, usize::MAX)
+    }
+
+    /// On so many nodes of the chain.
+    fn on_some(node: &NodeRef, listener: &Arc<dyn Listen>, most: usize) -> Option<Self> {
         let mut registration = Registration {
             node: node.clone(),
             keys: [None; 2],
             more: Vec::new(),
         };
-        for (level, place) in node.chain().enumerate() {
+        for (level, place) in node.chain().take(most).enumerate() {
             let happened = |word| word & SET != 0;
             let key = place.listen(Topic::Stop, LISTENED, happened, Arc::clone(listener))?;
             match registration.keys.get_mut(level) {
@@ -61,6 +66,19 @@ impl Registration {
             }
         }
         Some(registration)
+    }
+
+    /// As [`on_chain`](Self::on_chain), but not on the first node for which `end` says so, nor further up;
+    /// if a node before that has several parents, on the whole chain.
+    pub(crate) fn on_chain_to(
+        node: &NodeRef,
+        listener: &Arc<dyn Listen>,
+        end: impl Fn(&NodeRef) -> bool,
+    ) -> Option<Self> {
+        let level = node.chain().position(end).unwrap_or(usize::MAX);
+        let is_plain = !node.chain().take(level).any(|place| place.is_special());
+        let most = if is_plain { level } else { usize::MAX };
+        Registration::on_some(node, listener, most)
     }
 
     fn places(&self) -> impl Iterator<Item = (&NodeRef, Key)> {

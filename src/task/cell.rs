@@ -13,6 +13,7 @@
 use super::contents::{Contents, Table};
 pub(crate) use super::contents::{Left, Payload};
 use super::context;
+use super::group;
 use super::home::{Home, home_of};
 use super::slab;
 use super::stash;
@@ -76,7 +77,7 @@ impl Extra {
 
 /// Whether a cell has room for an [`Extra`].
 pub(crate) trait Room: Send + Sync + 'static {
-    /// Whether there may be something.
+    /// Whether there may be something, or the task may be a member of a group.
     const ANY: bool;
     fn extra(&self) -> Option<&Extra>;
 }
@@ -92,6 +93,17 @@ impl Room for Extra {
     const ANY: bool = true;
     fn extra(&self) -> Option<&Extra> {
         Some(self)
+    }
+}
+
+/// The task is a member of a group.
+#[derive(Debug)]
+pub(crate) struct Member;
+
+impl Room for Member {
+    const ANY: bool = true;
+    fn extra(&self) -> Option<&Extra> {
+        None
     }
 }
 
@@ -368,6 +380,19 @@ impl TaskRef {
             self.0.forget_timer(Timer::Stop);
         }
         self.give_up_start();
+    }
+
+    /// Whether there may be more to the task than its closure.
+    pub(super) fn has_room(&self) -> bool {
+        self.table().extra.is_some()
+    }
+
+    /// Nothing that the task borrows will be touched any more.
+    #[inline]
+    pub(super) fn give_up(&self) {
+        if self.has_room() {
+            group::give_up(self);
+        }
     }
 
     pub(crate) fn name(&self) -> Option<&str> {

@@ -1,11 +1,13 @@
 //! What lies in a pool's queue: a task, or a slab of them, in one word.
 //!
-//! The pointer's low bits say which it is, and whether a task was made with a handle. So the first
+//! The pointer's low bits say which it is, whether a task was made with a handle, and whether it is a member of a
+//! scope. So the first
 //! that a worker does with a cell that another thread has written is to claim it, which fetches its
 //! cache line once, to be written to; a look beforehand would fetch it twice.
 #![allow(unsafe_code, reason = "two bits of a counted pointer say what it is")]
 
 use super::cell::TaskRef;
+use super::group::{Sort, group_of};
 use super::slab::SlabRef;
 use crate::stop::node::{Node, NodeRef};
 use std::fmt;
@@ -16,12 +18,15 @@ use std::ptr::NonNull;
 const DETACHED: usize = 1;
 /// A slab.
 const SLAB: usize = 2;
-const _: () = assert!(align_of::<Node>() > (DETACHED | SLAB));
+/// A member of a scope.
+const SCOPED: usize = 4;
+const BITS: usize = DETACHED | SLAB | SCOPED;
+const _: () = assert!(align_of::<Node>() > BITS);
 
 /// A counted reference to a task or a slab.
 ///
 /// Invariant: it is the pointer of a `TaskRef`, whose count it owns, with at most one of the bits; with
-/// `SLAB` it is that of a `SlabRef`.
+/// `SLAB` it is that of a `SlabRef`, with `SCOPED` that of a member of a group.
 pub(crate) struct Entry(NonNull<Node>);
 
 // SAFETY: it is a `TaskRef` or a `SlabRef`, which are `Send` and `Sync`.
@@ -41,6 +46,11 @@ impl Entry {
         Entry::of(task, if has_handle { 0 } else { DETACHED })
     }
 
+    /// A member of a scope, with a handle.
+    pub(crate) fn of_member(task: TaskRef) -> Entry {
+        Entry::of(task, SCOPED)
+    }
+
     pub(crate) fn of_slab(slab: SlabRef) -> Entry {
         Entry::of(slab.into_first(), SLAB)
     }
@@ -51,7 +61,7 @@ impl Entry {
     }
 
     fn bits(&self) -> usize {
-        self.0.addr().get() & (DETACHED | SLAB)
+        self.0.addr().get() & BITS
     }
 
     /// The reference, without a count of its own.
@@ -78,6 +88,14 @@ impl Entry {
         } else {
             Opened::Task(task, bits & DETACHED == 0)
         }
+    }
+
+    /// The sort of scope of which it is a member, if it is one.
+    pub(crate) fn scope(&self) -> Option<Sort> {
+        if self.bits() & SCOPED == 0 {
+            return None;
+        }
+        group_of(self.lent().node()).map(|group| group.sort())
     }
 
     /// Whether a task in it is pending.

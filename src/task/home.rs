@@ -86,6 +86,11 @@ fn home_behind(node: &NodeRef) -> Option<&Home> {
     Some(unsafe { node.as_ptr().cast::<Home>().as_ref() })
 }
 
+/// Whether it is the node of a home.
+pub(crate) fn is_home(node: &NodeRef) -> bool {
+    home_behind(node).is_some()
+}
+
 /// The home that `node` is under. Tasks always are under one.
 pub(crate) fn home_of(node: &NodeRef) -> &Home {
     let mut place = node.parent();

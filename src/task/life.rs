@@ -12,6 +12,7 @@
 )]
 
 use super::cell::{Left, TaskRef};
+use super::group::{GroupRef, group_of};
 use super::home::Home;
 use super::slab::Lent;
 use super::slot::Slot;
@@ -25,6 +26,7 @@ use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, Mutex};
 use std::borrow::Borrow;
+use std::mem;
 use std::ptr::NonNull;
 
 /// The right to run a task, and the duty.
@@ -59,7 +61,6 @@ pub(crate) fn claim_lent(task: Lent<'_>) -> Result<Claimed<Lent<'_>>, Lent<'_>> 
     claimed(task, claim)
 }
 
-#[inline]
 /// Lets a new task, which has room for an [`Extra`](super::cell::Extra), be doomed by what it must not
 /// wait for: a time, or an event of the user's.
 pub(crate) fn await_start(task: &TaskRef, under: Option<&StopEvent>) {
@@ -67,6 +68,14 @@ pub(crate) fn await_start(task: &TaskRef, under: Option<&StopEvent>) {
     bury_husk(task);
     if let Some(event) = under.and_then(StopEvent::node) {
         Watch::keep(task, event);
+    }
+}
+
+/// Dooms a task that is not in the queue, where a member of a group that has been stopped never comes.
+pub(crate) fn doom_unqueued(task: &TaskRef, cause: &StopCause) {
+    // Nobody else knows of it but its handle.
+    if doom(task, cause).is_ok() {
+        task.home().ledger.book().uncount_husks(1);
     }
 }
 
@@ -149,6 +158,7 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
         // and this is its one use.
         unsafe { task.drop_outcome(word) };
     }
+    task.give_up();
 }
 
 #[inline]
@@ -258,7 +268,7 @@ fn ask(task: &TaskRef, cause: &StopCause) -> CancelOutcome {
 
 /// Pending → `NeverStarted`, and all that this entails; says whether the cause is ours. Or the status
 /// that the task has instead.
-fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
+pub(super) fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
     let doomed = doom_alone(task, cause)?;
     let won = !doomed.before.has_cause();
     doomed.bury();
@@ -436,7 +446,7 @@ impl Doomed {
     /// Itself, if there is somebody to tell or a closure whose drop does something.
     fn with_duties(self) -> Option<Doomed> {
         let has = is_listened(self.before) || self.task.owns_something();
-        (has || self.task.extra().is_some()).then_some(self)
+        (has || self.task.has_room()).then_some(self)
     }
 
     /// The duty to tell alone, if there is somebody to tell.
@@ -458,6 +468,23 @@ impl<R: Borrow<TaskRef>> Doomed<R> {
         // SAFETY: this is the one use of the right that came with the transition to `NeverStarted`
         // (or with the birth in that state), which `self` was.
         unsafe { task.drop_closure() };
+        task.give_up();
+    }
+
+    /// The scope of which the task is a member: its closure is to be dropped before that is closed.
+    fn scope(&self) -> Option<&GroupRef> {
+        group_of(self.task.borrow().node()).filter(|group| group.is_scope())
+    }
+}
+
+/// Gives closures that belong to a scope to whoever closes that, and leaves the others.
+pub(crate) fn leave_to_scopes(doomed: &mut Vec<Doomed>) {
+    let all = mem::take(doomed);
+    for each in all {
+        match each.scope().cloned() {
+            Some(scope) => scope.leave(each),
+            None => doomed.push(each),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::life::{self, CancelOutcome, first_word};
 use super::slab::{Draft, SlabRef};
 use super::slot::Slot;
 use super::{Outcome, TaskHandle};
-use crate::report::ledger::Ledger;
+use crate::report::ledger::{Caller, Ledger};
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::{StopCause, StopEvent};
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +53,7 @@ fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
     let home = HomeRef::new(None, Ledger::new(1, 10), Arc::new(NoHost));
     let birth = Birth {
         parent: home.node().clone(),
-        id: home.ledger.admit(false, 1).unwrap(),
+        id: home.ledger.admit(Caller::Outside, 1).unwrap(),
         word: first_word(true, true),
         count: 2,
         extra: (),
@@ -287,7 +287,7 @@ fn slab_setup() -> SlabSetup {
             value
         });
     }
-    let first = home.ledger.admit(false, 2).unwrap();
+    let first = home.ledger.admit(Caller::Outside, 2).unwrap();
     // SAFETY: closures and values are `'static`, and there are some.
     let slab = unsafe { draft.finish(first, first, true) };
     let handles = [0, 1].map(|index| {

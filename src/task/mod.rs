@@ -5,6 +5,7 @@
 //! - `slab`: the cells of a batch, many in one allocation.
 //! - `entry`: a task or a slab, as it lies in a queue.
 //! - `life`: running, cancelling, ending; counted in the ledger and told to listeners.
+//! - `group`: the node that tasks of a scope are under, and waiting for all of them.
 //! - `home`: the root that a pool's tasks are under, and what they know of the pool.
 //! - `context`: what a thread knows of the task that it runs and the pool that it works for.
 //! - `slot`: where a worker shows the task that it runs.
@@ -33,6 +34,7 @@ mod depot;
 mod done;
 pub(crate) mod entry;
 mod error;
+pub(crate) mod group;
 mod handle;
 pub(crate) mod home;
 pub(crate) mod life;
@@ -52,5 +54,6 @@ pub use error::{TaskError, TaskErrorKind};
 pub use handle::TaskHandle;
 pub use life::CancelOutcome;
 pub use outcome::Outcome;
+pub(crate) use unwind::is_stop_unwind;
 #[cfg(panic = "unwind")]
 pub use unwind::unwind_if_stopped;

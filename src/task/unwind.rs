@@ -2,9 +2,15 @@
 
 #[cfg(panic = "unwind")]
 use super::context;
+use std::any::Any;
 
 /// What `unwind_if_stopped` unwinds with.
 pub(crate) struct StopUnwind;
+
+/// Whether that is what `unwind_if_stopped` unwinds with.
+pub(crate) fn is_stop_unwind(payload: &(dyn Any + Send)) -> bool {
+    payload.is::<StopUnwind>()
+}
 
 /// Ends the current task, from however deep inside, if its stop event is set.
 ///

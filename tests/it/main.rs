@@ -22,6 +22,7 @@ mod on_set;
 mod panics;
 mod queue;
 mod report;
+mod scope;
 mod seeing;
 mod shutdown;
 mod stopped;

@@ -1,0 +1,581 @@
+//! A group: the node that tasks are under which belong together, and those who wait for all of them.
+//!
+//! A scope is a group whose tasks borrow from whoever opened it, and so must have ended, with all that they
+//! left dropped, before it is closed. Its node is under the task that opened it, if one did, and else
+//! under the pool's home.
+//!
+//! # What a group knows
+//!
+//! | what | written by |
+//! |---|---|
+//! | `left`: tasks that were submitted and have not been given up | who submits, and who drops the last that a task left |
+//! | `tasks`: those that may be pending, to be run by who waits, and to be doomed by who stops | under the lock |
+//! | `nested`: scopes that were opened by tasks of this one | under the lock |
+//! | `graves`: closures that who stopped the group may not drop | under the lock |
+//!
+//! # Stopping
+//!
+//! Whoever sets the group's node, or a node between it and the next group or the home further up, dooms what is
+//! pending, and then what is pending in nested groups. The home needs no listener: a pool that stops takes
+//! everything out of its queue. A task that is added when the group has been stopped is doomed by who adds it;
+//! both look under the lock.
+//!
+//! # Giving up
+//!
+//! A task is given up when nothing that it borrows can be touched any more: after its end, when its value
+//! has been dropped or is its handle's; or after the drop of its closure, if it never started. The subtraction that
+//! says so is the last thing that is done for it; who waits for `left` to be zero sees all that came before.
+#![allow(unsafe_code, reason = "a group is a node with more behind it")]
+
+use super::cell::TaskRef;
+use super::context::{self, Worker};
+use super::home::{home_of, is_home};
+use super::life::{self, Doomed};
+use crate::report::TaskStatus;
+use crate::stop::listeners::Listen;
+use crate::stop::node::{Kind, Node, NodeRef, SPECIAL, Side, Solo};
+use crate::stop::wait::Registration;
+use crate::stop::{StopCause, StopReason};
+use crate::sync::{
+    Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, spin_loop, wait_deadline,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::mem::{self, offset_of};
+use std::ops::Deref;
+use std::panic::Location;
+use std::ptr::{self, NonNull};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What a group is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// A scope that a task of the same pool has opened: its tasks are a part of that one.
+    Inside,
+    /// A scope that was opened from elsewhere.
+    Outside,
+    /// Owned by a handle: its tasks borrow nothing.
+    Owned,
+}
+
+#[repr(C)]
+pub(crate) struct Group {
+    node: Solo,
+    /// Parents besides the first.
+    others: Box<[NodeRef]>,
+    side: Side,
+    sort: Sort,
+    /// The task that opened the group, whose seeing is noted.
+    observer: Option<NodeRef>,
+    location: &'static Location<'static>,
+    left: AtomicUsize,
+    /// Whoever opened the group has seen its event set.
+    seen: AtomicBool,
+    /// A task has failed, and the others are to be stopped when it has ended.
+    failed: AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    stopped: bool,
+    tasks: Vec<TaskRef>,
+    /// At how many tasks the list is rid of those that have begun.
+    sweep_at: usize,
+    nested: BTreeMap<u64, GroupRef>,
+    next_nested: u64,
+    graves: Vec<Doomed>,
+    /// Why the first task that did not complete was stopped.
+    incomplete: Option<StopCause>,
+    /// How many wait and would run a task.
+    helpers: usize,
+}
+
+/// Fewer tasks than this are not worth a sweep.
+const FEW: usize = 64;
+
+/// How often to look before going to sleep.
+const LOOKS: u32 = if cfg!(loom) { 0 } else { 100 };
+
+static GROUP: Kind = Kind {
+    free: free_group,
+    raise: raise_group,
+    saw: saw_group,
+    reason: StopReason::Requested,
+    others: others_of,
+    polled: Kind::NOT_COUNTED,
+    expire: Kind::NEVER_EXPIRES,
+    side: offset_of!(Group, side),
+};
+
+fn raise_group(node: &NodeRef, cause: &StopCause) -> bool {
+    let won = node.raise(cause);
+    if let Some(group) = GroupRef::behind(node) {
+        group.stop_members();
+    }
+    won
+}
+
+fn saw_group(node: &NodeRef) {
+    let Some(group) = group_behind(node) else {
+        return;
+    };
+    // Relaxed: read by who opened the group, and by threads that it has waited for.
+    group.seen.store(true, Ordering::Relaxed);
+    if let Some(observer) = group.observer.as_ref().filter(|task| task.reads_set()) {
+        observer.note_seen();
+    }
+}
+
+fn others_of(node: &NodeRef) -> &[NodeRef] {
+    group_behind(node).map_or(&[], |group| &group.others)
+}
+
+/// # Safety
+///
+/// As [`Kind::free`] says; the node was made by [`GroupRef::new`].
+unsafe fn free_group(node: NonNull<Node>, others: &mut Vec<NodeRef>) -> Option<NodeRef> {
+    // SAFETY: a node of this kind is the first field of a `Group` that came from a `Box` in
+    // `GroupRef::new`, and the caller vouches that nobody else points to it any more.
+    let mut group = unsafe { Box::from_raw(node.cast::<Group>().as_ptr()) };
+    others.extend(mem::take(&mut group.others));
+    others.extend(group.observer.take());
+    group.node.take_parent()
+}
+
+/// The group behind a node of kind `GROUP`.
+fn group_behind(node: &NodeRef) -> Option<&Group> {
+    // The address of a static is its own, so this tells groups from all other nodes.
+    if !ptr::eq(node.kind(), &GROUP) {
+        return None;
+    }
+    // SAFETY: nodes of this kind are made by `GroupRef::new` alone, with a pointer to the whole
+    // `Group`; it lives as long as `node` is borrowed, and is only ever shared.
+    Some(unsafe { node.as_ptr().cast::<Group>().as_ref() })
+}
+
+/// The group of which the task with this node is a member.
+pub(crate) fn group_of(task: &NodeRef) -> Option<&GroupRef> {
+    let mut place = task.parent();
+    while let Some(node) = place {
+        let group = GroupRef::behind(node);
+        if group.is_some() {
+            return group;
+        }
+        if is_home(node) {
+            return None;
+        }
+        place = node.parent();
+    }
+    None
+}
+
+/// One counted pointer to a group.
+///
+/// Invariant: its node is of kind `GROUP`.
+#[derive(Clone)]
+#[repr(transparent)]
+pub(crate) struct GroupRef(NodeRef);
+
+impl GroupRef {
+    /// A group under `first`, which is a pool's home or a task of that pool, and under these others.
+    pub(crate) fn new(
+        sort: Sort,
+        first: NodeRef,
+        others: Vec<NodeRef>,
+        observer: Option<NodeRef>,
+        location: &'static Location<'static>,
+    ) -> GroupRef {
+        let word = if others.is_empty() { 0 } else { SPECIAL };
+        let group = Box::new(Group {
+            node: Solo::new(word, 1, &GROUP, Some(first)),
+            others: others.into(),
+            side: Side::new(),
+            sort,
+            observer,
+            location,
+            left: AtomicUsize::new(0),
+            seen: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            state: Mutex::new(State {
+                sweep_at: FEW,
+                ..State::default()
+            }),
+            changed: Condvar::new(),
+        });
+        let node = NonNull::from(Box::leak(group)).cast::<Node>();
+        // SAFETY: `Group` is `repr(C)` with the node first, so this is a pointer to the node that is
+        // valid for the whole group, which has its `Side` where the kind says; the one count that it was
+        // born with becomes this reference's; a `Group` is `Send` and `Sync`.
+        GroupRef(unsafe { NodeRef::from_raw(node) })
+    }
+
+    /// The group whose node that is.
+    fn behind(node: &NodeRef) -> Option<&GroupRef> {
+        group_behind(node)?;
+        // SAFETY: a `GroupRef` is a `NodeRef` (`repr(transparent)`) to a node of this kind, which it is;
+        // it is borrowed for as long as that one.
+        Some(unsafe { &*ptr::from_ref(node).cast::<GroupRef>() })
+    }
+
+    /// The task that opened the scope, if it is one inside the same pool.
+    fn opener(&self) -> Option<&NodeRef> {
+        self.0.parent().filter(|_| self.sort == Sort::Inside)
+    }
+
+    pub(crate) fn node(&self) -> &NodeRef {
+        &self.0
+    }
+
+    /// Listens for all that stops the group besides its own event and its home's. Until what this returns is
+    /// dropped.
+    pub(crate) fn open(&self) -> Open {
+        let listener: Arc<dyn Listen> = Arc::new(Stops(self.clone()));
+        let mut registrations = Vec::new();
+        let mut stopped = false;
+        let mut listen = |registration: Option<Registration>| {
+            stopped |= registration.is_none();
+            registrations.extend(registration);
+        };
+        let first = self.0.parent().filter(|first| !is_home(first));
+        if let Some(task) = first {
+            let end = |node: &NodeRef| is_home(node) || group_behind(node).is_some();
+            listen(Registration::on_chain_to(task, &listener, end));
+        }
+        for other in &self.others {
+            listen(Registration::on_chain(other, &listener));
+        }
+        let outer = first.and_then(group_of).and_then(|outer| {
+            let key = outer.nest(self);
+            stopped |= key.is_none();
+            Some((outer.clone(), key?))
+        });
+        if stopped {
+            self.stop_members();
+        }
+        Open {
+            outer,
+            _registrations: registrations,
+        }
+    }
+
+    /// Keeps a member that is in the queue; or dooms it, if the group has been stopped.
+    pub(crate) fn add(&self, task: TaskRef) {
+        if let Err(task) = self.keep(task) {
+            if let Some(cause) = self.0.cause() {
+                // It may have begun.
+                let _ = life::doom(&task, &cause);
+            }
+        }
+    }
+
+    /// Keeps a group to be stopped with this one. `None`: this one has been stopped.
+    fn nest(&self, inner: &GroupRef) -> Option<u64> {
+        let mut state = self.state.lock();
+        if state.stopped {
+            return None;
+        }
+        let key = state.next_nested;
+        state.next_nested += 1;
+        state.nested.insert(key, inner.clone());
+        Some(key)
+    }
+
+    /// Dooms what is pending in the group, and in those nested in it.
+    fn stop_members(&self) {
+        let Some(cause) = self.0.cause() else {
+            return;
+        };
+        // In a loop, so that a deep nest takes no deep stack.
+        let mut groups = vec![self.clone()];
+        while let Some(group) = groups.pop() {
+            let (tasks, nested) = {
+                let mut state = group.state.lock();
+                state.stopped = true;
+                (mem::take(&mut state.tasks), mem::take(&mut state.nested))
+            };
+            for task in tasks {
+                // It may have begun.
+                let _ = life::doom(&task, &cause);
+            }
+            groups.extend(nested.into_values());
+        }
+    }
+}
+
+impl Deref for GroupRef {
+    type Target = Group;
+
+    fn deref(&self) -> &Group {
+        // SAFETY: by the invariant the node is the first field of a `Group`, and the pointer one to the
+        // whole of it; it lives as long as this reference, and is only ever shared.
+        unsafe { self.0.as_ptr().cast::<Group>().as_ref() }
+    }
+}
+
+impl fmt::Debug for GroupRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("node", &self.0)
+            .field("sort", &self.sort)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Stops the members of a group when an event above it is set.
+struct Stops(GroupRef);
+
+impl Listen for Stops {
+    fn notify(&self) {}
+
+    fn afterwards(&self) {
+        self.0.stop_members();
+    }
+}
+
+/// Keeps a group listening; see [`GroupRef::open`].
+#[must_use = "a group that does not listen is not stopped with those above it"]
+pub(crate) struct Open {
+    outer: Option<(GroupRef, u64)>,
+    _registrations: Vec<Registration>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some((outer, key)) = self.outer.take() {
+            let inner = outer.state.lock().nested.remove(&key);
+            drop(inner);
+        }
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
+    }
+}
+
+/// Members come and go.
+impl Group {
+    pub(crate) fn sort(&self) -> Sort {
+        self.sort
+    }
+
+    /// Whether its members borrow from whoever opened it.
+    pub(crate) fn is_scope(&self) -> bool {
+        self.sort != Sort::Owned
+    }
+
+    /// Where it was made.
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.location
+    }
+
+    /// A member is about to be made.
+    pub(crate) fn enter(&self) {
+        // Relaxed: whoever waits for zero has made this call, or has been told of it by one who is a
+        // member while it submits, or, of an owned group, does not care.
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Keeps a member that is pending.
+    fn keep(&self, task: TaskRef) -> Result<(), TaskRef> {
+        let mut begun = Vec::new();
+        let mut state = self.state.lock();
+        if state.stopped {
+            return Err(task);
+        }
+        if state.tasks.len() >= state.sweep_at {
+            let tasks = mem::take(&mut state.tasks).into_iter();
+            let has_begun = |task: &TaskRef| task.state().load().has_begun();
+            (begun, state.tasks) = tasks.partition(has_begun);
+            state.sweep_at = FEW.max(2 * state.tasks.len());
+        }
+        state.tasks.push(task);
+        let helpers = state.helpers > 0;
+        drop(state);
+        // Not under the lock, as it may be the last that there is of a task.
+        drop(begun);
+        if helpers {
+            self.changed.notify_all();
+        }
+        Ok(())
+    }
+
+    /// A member has failed: when it has ended, the others are stopped.
+    pub(crate) fn fail(&self) {
+        // Relaxed: read by the same thread, when the member has ended.
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes a closure to be dropped by who waits for the group.
+    pub(crate) fn leave(&self, doomed: Doomed) {
+        self.state.lock().graves.push(doomed);
+        self.changed.notify_all();
+    }
+
+    fn tend_graves(&self) {
+        loop {
+            let graves = mem::take(&mut self.state.lock().graves);
+            if graves.is_empty() {
+                return;
+            }
+            for doomed in graves {
+                doomed.drop_closure();
+            }
+        }
+    }
+
+    /// A member that is pending, the latest first.
+    fn take_pending(&self) -> Option<TaskRef> {
+        let mut begun = Vec::new();
+        let mut state = self.state.lock();
+        while let Some(task) = state.tasks.pop() {
+            if !task.state().load().has_begun() {
+                drop(state);
+                return Some(task);
+            }
+            begun.push(task);
+        }
+        drop(state);
+        // Not under the lock.
+        drop(begun);
+        None
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        // Acquire: partner is the Release of the subtraction in `give_up`: all that the members did, and
+        // the drops of all that they left, happened before.
+        self.left.load(Ordering::Acquire) == 0
+    }
+
+    /// How many members have not been given up.
+    pub(crate) fn len(&self) -> usize {
+        self.left.load(Ordering::Acquire)
+    }
+
+    /// Why the group is to be taken as stopped, if it is: a member did not complete since the last call, or
+    /// who opened it has seen its event set.
+    pub(crate) fn take_stop(&self, node: &NodeRef) -> Option<StopCause> {
+        let incomplete = self.state.lock().incomplete.take();
+        // Relaxed: see `saw_group`.
+        if incomplete.is_none() && !self.seen.load(Ordering::Relaxed) {
+            return None;
+        }
+        node.cause().or(incomplete)
+    }
+}
+
+/// Whether the task cannot end before that one has: it has opened the scope in which that one is.
+pub(crate) fn is_opener(task: &TaskRef, member: &TaskRef) -> bool {
+    let opener = group_of(member.node()).and_then(GroupRef::opener);
+    opener.is_some_and(|opener| opener.same(task.node()))
+}
+
+/// A member has ended, and nothing of what it borrows will be touched any more.
+pub(super) fn give_up(task: &TaskRef) {
+    let Some(group) = group_of(task.node()) else {
+        return;
+    };
+    let word = task.state().load();
+    if matches!(
+        word.status(),
+        TaskStatus::Cancelled | TaskStatus::NeverStarted
+    ) {
+        if let Some(cause) = task.node().cause() {
+            group.state.lock().incomplete.get_or_insert(cause);
+        }
+    }
+    // Relaxed: see `fail`.
+    if group.failed.load(Ordering::Relaxed) && group.failed.swap(false, Ordering::Relaxed) {
+        let cause = StopCause::at(StopReason::SiblingFailed, group.location);
+        group.node().raise_as_kind(&cause);
+    }
+    // Release: partner is the Acquire in `is_empty`. Acquire: passes on what the others did.
+    if group.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+        // Under the lock, or one who has looked and does not sleep yet would not hear of it.
+        drop(group.state.lock());
+        group.changed.notify_all();
+    }
+}
+
+/// Waiting.
+impl GroupRef {
+    /// Waits until no member is left, or until `deadline`. Says whether none is.
+    ///
+    /// If it helps, and is a worker of the members' pool, it runs those that are pending.
+    pub(crate) fn wait(&self, helps: bool, deadline: Option<Instant>) -> bool {
+        let worker = || context::worker_of(home_of(&self.0));
+        let mut worker = helps.then(worker).flatten();
+        loop {
+            self.tend_graves();
+            if self.is_empty() {
+                return true;
+            }
+            if let Some(task) = worker.as_ref().and_then(|_| self.take_pending()) {
+                if !self.run(&task, worker.as_ref()) {
+                    // There is neither stack nor a thread for it: it is left to other workers.
+                    worker = None;
+                    self.add(task);
+                }
+                continue;
+            }
+            if self.look() {
+                continue;
+            }
+            if !self.sleep(worker.is_some(), deadline) {
+                return self.is_empty();
+            }
+        }
+    }
+
+    /// Runs a member, unless the group has been stopped. False: it could not.
+    fn run(&self, task: &TaskRef, worker: Option<&Rc<dyn Worker>>) -> bool {
+        match self.0.cause() {
+            Some(cause) => {
+                // It may have begun.
+                let _ = life::doom(task, &cause);
+                true
+            }
+            None => worker.is_some_and(|worker| worker.help(task).is_ok()),
+        }
+    }
+
+    fn look(&self) -> bool {
+        for _ in 0..LOOKS {
+            if self.is_empty() {
+                return true;
+            }
+            spin_loop();
+        }
+        false
+    }
+
+    /// Sleeps until something has changed. False: the deadline has passed.
+    fn sleep(&self, helps: bool, deadline: Option<Instant>) -> bool {
+        let mut state = self.state.lock();
+        if helps {
+            state.helpers += 1;
+        }
+        let has_work = |state: &State| {
+            let to_run = helps && !state.tasks.is_empty();
+            to_run || !state.graves.is_empty() || self.is_empty()
+        };
+        let mut in_time = true;
+        while in_time && !has_work(&state) {
+            in_time = wait_deadline(&self.changed, &mut state, deadline);
+        }
+        if helps {
+            state.helpers -= 1;
+        }
+        in_time
+    }
+}
+
+/// `Group` is shared and freed across threads.
+const _: () = {
+    const fn is_send_and_sync<T: Send + Sync>() {}
+    is_send_and_sync::<Group>();
+};

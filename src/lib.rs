@@ -4,6 +4,7 @@ mod once;
 mod pool;
 mod report;
 mod scope;
+mod several;
 mod stop;
 mod sync;
 mod task;
@@ -16,6 +17,10 @@ pub use pool::{
 };
 pub use report::{Shutdown, ShutdownReport, Stats, Straggler, TaskDetail, TaskId, TaskStatus};
 pub use scope::{Scope, ScopedHandle, TaskGroup, TryScope, TryScopedHandle};
+pub use several::{
+    AsCompleted, Waited, as_completed, wait_all, wait_all_timeout, wait_any, wait_any_timeout,
+    wait_first_error, wait_first_error_timeout,
+};
 #[cfg(unix)]
 pub use stop::StopFd;
 pub use stop::{

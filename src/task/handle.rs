@@ -64,6 +64,10 @@ impl<T> TaskHandle<T> {
         }
     }
 
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.task
+    }
+
     /// The task's id, unique within its pool.
     pub fn id(&self) -> TaskId {
         self.task.id()

@@ -26,6 +26,7 @@
 //! `life` before the queue's front before the ledger's book. No foreign code runs under any of them.
 
 use super::hooks::Hooks;
+use super::queue::All;
 use super::shared::{Core, Shared};
 use super::worker::Post;
 use crate::report::ledger::Door;
@@ -39,6 +40,7 @@ use crate::task::context::contained;
 use crate::task::group::Sort;
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
+use crate::task::slab::SlabRef;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -93,6 +95,8 @@ pub(super) struct Fallen {
     count: usize,
     /// Those with whom something is left to do.
     doomed: Vec<Doomed>,
+    /// What else was in the queue, to be dropped when no lock is held.
+    _rest: (Vec<TaskRef>, Vec<SlabRef>),
 }
 
 impl Fallen {
@@ -126,16 +130,16 @@ impl Shared {
     fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &StopCause) {
         let (fallen, tell) = {
             let mut life = self.life.lock();
-            let Fallen { count, mut doomed } = self.close_locked(&mut life, home, mode, cause);
-            let tell: Vec<_> = doomed.iter().filter_map(Doomed::listened).collect();
+            let mut fallen = self.close_locked(&mut life, home, mode, cause);
+            let tell: Vec<_> = fallen.doomed.iter().filter_map(Doomed::listened).collect();
             // Under the lock of `life`, so that no worker ends in between.
-            self.dig(&mut doomed);
-            (count, tell)
+            self.dig(&mut fallen.doomed);
+            (fallen, tell)
         };
         for doomed in tell {
             doomed.tell();
         }
-        self.give_back(fallen);
+        self.give_back(fallen.count);
         self.check_finished(home);
         self.idle.wake_all();
     }
@@ -169,6 +173,7 @@ impl Shared {
             Fallen {
                 count: 0,
                 doomed: Vec::new(),
+                _rest: (Vec::new(), Vec::new()),
             }
         }
     }
@@ -177,9 +182,15 @@ impl Shared {
     /// scopes of running tasks stays: they are to finish.
     fn doom_pending(&self, home: &Home, cause: &StopCause, all: bool) -> Fallen {
         let frozen = self.queue.freeze(&home.ledger);
-        let tasks = frozen.take_all(&home.ledger, |sort| !all && sort == Sort::Inside);
-        let (count, doomed) = life::doom_all(home, tasks, cause);
-        Fallen { count, doomed }
+        let All { tasks, slabs } =
+            frozen.take_all(&home.ledger, |sort| !all && sort == Sort::Inside);
+        let mut others = Vec::new();
+        let (count, doomed) = life::doom_all(home, tasks, cause, &mut others);
+        Fallen {
+            count,
+            doomed,
+            _rest: (others, slabs),
+        }
     }
 
     /// Empties the queue without shutting down.

@@ -394,7 +394,7 @@ fn take_and_walk(core: &Core, runs: &Runs, index: usize) {
     loop {
         if let Some(run) = runs.take(index, |_| 2) {
             walk(core, runs, index, run);
-        } else if !runs.take_back() {
+        } else if !runs.take_back(&mut Vec::new()) {
             return;
         }
     }
@@ -482,7 +482,8 @@ fn a_run_is_in_reach_of_a_shutdown() {
             let (core, runs) = (core.clone(), Arc::clone(&runs));
             move || walk(&core, &runs, 0, run)
         });
-        let (never, doomed) = life::doom_all(&core.home, runs.drain(), &cause());
+        let (tasks, _runs) = runs.drain();
+        let (never, doomed) = life::doom_all(&core.home, tasks, &cause(), &mut Vec::new());
         assert!(handles.iter().all(|handle| !handle.is_pending()));
         doomed.into_iter().for_each(Doomed::drop_closure);
         worker.join().unwrap();

@@ -115,9 +115,11 @@ impl Queue {
     ) -> Option<Work> {
         let (index, lane) = lane;
         loop {
+            // To be dropped when the lane is not busy.
+            let mut spent = Vec::new();
             self.enter(lane);
             let mut has_opened = false;
-            let taken = match self.take(index, &most, passing, &mut has_opened) {
+            let taken = match self.take(index, &most, passing, &mut has_opened, &mut spent) {
                 Taken::Task(task, has_handle) => {
                     Some(life::claim_fresh(task, has_handle).map(Work::Task))
                 }
@@ -154,6 +156,10 @@ impl Queue {
 
     /// Claims this one task, wherever in the queue it is. `None`: it is not pending.
     pub(crate) fn claim_one(&self, lane: &Lane, task: &TaskRef) -> Option<Claimed> {
+        if task.expired().is_some() {
+            life::bury_husk(task);
+            return None;
+        }
         self.enter(lane);
         let claimed = life::claim(task.clone()).ok();
         lane.leave(claimed.is_some());
@@ -181,6 +187,7 @@ impl Queue {
         most: &impl Fn(&SlabRef) -> u32,
         passing: &mut Passing,
         has_opened: &mut bool,
+        spent: &mut Vec<Run>,
     ) -> Taken {
         loop {
             if self.runs.has_open() {
@@ -188,14 +195,14 @@ impl Queue {
                     return Taken::Run(run);
                 }
             }
-            if self.runs.pass(passing) {
+            if self.runs.pass(passing, spent) {
                 *has_opened = true;
                 continue;
             }
             match self.take_entry() {
                 Ok(Some(Opened::Task(task, has_handle))) => return Taken::Task(task, has_handle),
                 Ok(Some(Opened::Slab(slab))) => self.runs.open(slab),
-                Ok(None) if self.runs.take_back() => {}
+                Ok(None) if self.runs.take_back(spent) => {}
                 Ok(None) => return Taken::Empty,
                 Err(Busy) => return Taken::Busy,
             }
@@ -234,7 +241,9 @@ impl Queue {
     /// There are so many husks now. Sweeps if that is too many.
     pub(crate) fn note_husks(&self, husks: usize, ledger: &Ledger) {
         if husks >= FEW_HUSKS && husks % 64 == 0 && husks as u64 / 3 > ledger.stats().pending {
-            self.freeze(ledger).sweep(ledger);
+            let gone = self.freeze(ledger).sweep(ledger);
+            // With the queue thawed: what hangs on a task may be the user's.
+            drop(gone);
         }
     }
 
@@ -252,6 +261,13 @@ fn drop_husk(husk: TaskRef, ledger: &Ledger) {
     life::bury_husk(&husk);
     ledger.book().uncount_husks(1);
     drop(husk);
+}
+
+/// What was in the queue.
+pub(crate) struct All {
+    pub(crate) tasks: Vec<TaskRef>,
+    /// To be dropped when no lock is held: what hangs on a task may be the user's.
+    pub(crate) slabs: Vec<SlabRef>,
 }
 
 /// The queue, while no worker is at it.
@@ -276,14 +292,11 @@ impl Frozen<'_> {
     }
 
     /// Takes every task out, in order, but for those members of scopes that stay.
-    pub(crate) fn take_all(
-        mut self,
-        ledger: &Ledger,
-        stays: impl Fn(Sort) -> bool,
-    ) -> Vec<TaskRef> {
+    pub(crate) fn take_all(mut self, ledger: &Ledger, stays: impl Fn(Sort) -> bool) -> All {
         self.gather();
         ledger.book().forget_husks();
-        let mut all = self.queue.runs.drain();
+        let (mut all, runs) = self.queue.runs.drain();
+        let mut slabs: Vec<_> = runs.into_iter().map(|run| run.slab).collect();
         all.reserve(self.front.len());
         for entry in mem::take(&mut *self.front) {
             if entry.scope().is_some_and(&stays) {
@@ -291,25 +304,27 @@ impl Frozen<'_> {
                 continue;
             }
             match entry.open() {
-                Opened::Slab(slab) => all.extend(slab.pending(0..slab.len())),
+                Opened::Slab(slab) => {
+                    all.extend(slab.pending(0..slab.len()));
+                    slabs.push(slab);
+                }
                 Opened::Task(task, _) => all.push(task),
             }
         }
         self.queue.note_len(&self.front);
-        all
+        All { tasks: all, slabs }
     }
 
-    /// Drops the husks and leaves the pending tasks, in order.
-    fn sweep(mut self, ledger: &Ledger) {
+    /// Takes the husks out, for the caller to drop, and leaves the pending tasks, in order.
+    fn sweep(mut self, ledger: &Ledger) -> (VecDeque<Entry>, Vec<Run>) {
         self.gather();
-        // Dropping a husk runs no foreign code: its closure is gone, and it never had a value.
-        self.front.retain(Entry::has_pending);
-        if self.front.capacity() > 4 * self.front.len() {
-            self.front.shrink_to_fit();
-        }
-        self.queue.runs.sweep();
+        let all = mem::take(&mut *self.front).into_iter();
+        let (live, gone) = all.partition(Entry::has_pending);
+        *self.front = live;
+        let runs = self.queue.runs.sweep();
         self.queue.note_len(&self.front);
         ledger.book().forget_husks();
+        (gone, runs)
     }
 
     /// The tasks that are pending, in order.

@@ -207,7 +207,7 @@ impl Runs {
 
     /// A worker is about to take what was submitted later than what others walk along. If one of these
     /// has not got on for a while, what is behind it comes first: says so, and has opened it again.
-    pub(super) fn pass(&self, passing: &mut Passing) -> bool {
+    pub(super) fn pass(&self, passing: &mut Passing, spent: &mut Vec<Run>) -> bool {
         // Relaxed: a hint.
         if self.shown_len.load(Ordering::Relaxed) == 0 {
             return false;
@@ -220,7 +220,7 @@ impl Runs {
                 return false;
             }
             passing.times = 0;
-            return self.take_back_from(passing.lane..passing.lane + 1);
+            return self.take_back_from(passing.lane..passing.lane + 1, spent);
         }
         // One worker at a time, each in its turn.
         passing.lane = (passing.lane + 1) % self.shown.len();
@@ -230,14 +230,13 @@ impl Runs {
     }
 
     /// Opens again what some worker walks along. Says whether there was something.
-    pub(super) fn take_back(&self) -> bool {
+    pub(super) fn take_back(&self, spent: &mut Vec<Run>) -> bool {
         // Relaxed: a hint.
-        self.shown_len.load(Ordering::Relaxed) > 0 && self.take_back_from(0..self.shown.len())
+        self.shown_len.load(Ordering::Relaxed) > 0
+            && self.take_back_from(0..self.shown.len(), spent)
     }
 
-    fn take_back_from(&self, lanes: Range<usize>) -> bool {
-        // To be dropped when no lock is held.
-        let mut spent = Vec::new();
+    fn take_back_from(&self, lanes: Range<usize>, spent: &mut Vec<Run>) -> bool {
         let mut open = self.open.lock();
         for shown in &self.shown[lanes] {
             let mut shows = shown.run.lock();
@@ -267,7 +266,7 @@ impl Runs {
 
     /// Closes all that is open, and gives what is pending, in order. What is shown stays so, and is
     /// given too. Nobody takes or takes back meanwhile.
-    pub(super) fn drain(&self) -> Vec<TaskRef> {
+    pub(super) fn drain(&self) -> (Vec<TaskRef>, Vec<Run>) {
         let mut open = self.open.lock();
         let drained = std::mem::take(&mut *open);
         self.note_open(&open);
@@ -275,7 +274,7 @@ impl Runs {
         let mut pending = self.shown_pending();
         pending.extend(drained.iter().flat_map(Run::pending));
         pending.sort_by_key(TaskRef::id);
-        pending
+        (pending, drained.into())
     }
 
     /// What is pending, in order. Nobody takes or takes back meanwhile.
@@ -295,13 +294,12 @@ impl Runs {
         pending
     }
 
-    /// Drops open runs in which nothing is pending. Nobody takes meanwhile.
-    pub(super) fn sweep(&self) {
+    /// Takes out, for the caller to drop, open runs in which nothing is pending. Nobody takes meanwhile.
+    pub(super) fn sweep(&self) -> Vec<Run> {
         let mut open = self.open.lock();
         let (live, gone): (Vec<_>, Vec<_>) = open.drain(..).partition(Run::has_pending);
         open.extend(live);
         self.note_open(&open);
-        drop(open);
-        drop(gone);
+        gone
     }
 }

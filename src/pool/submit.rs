@@ -9,6 +9,7 @@ use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Caller;
 use crate::stop::any::any;
+use crate::stop::timer;
 use crate::stop::{StopCause, StopEvent, StopReason, current};
 use crate::sync::Arc;
 use crate::task::TaskHandle;
@@ -534,13 +535,26 @@ impl<'a> TaskBuilder<'a> {
         self
     }
 
+    /// Nothing may fail when the task has been accepted.
+    fn start_timer(&self) {
+        if self.extra.timeout.is_some() || self.extra.start_before.is_some() {
+            timer::start();
+        }
+    }
+
     /// As [`ThreadPool::submit`](crate::ThreadPool::submit).
+    ///
+    /// # Panics
+    ///
+    /// With a time limit, if the operating system refuses the one thread that serves all of the process; as do
+    /// the two below.
     #[track_caller]
     pub fn submit<F, T>(self, closure: F) -> TaskHandle<T>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.start_timer();
         self.core.submit(self.under.as_ref(), self.extra, closure)
     }
 
@@ -554,6 +568,7 @@ impl<'a> TaskBuilder<'a> {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.start_timer();
         self.core
             .try_submit(self.under.as_ref(), self.extra, closure)
     }
@@ -568,6 +583,7 @@ impl<'a> TaskBuilder<'a> {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
+        self.start_timer();
         self.core.execute(self.under.as_ref(), self.extra, closure)
     }
 }

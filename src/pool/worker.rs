@@ -65,13 +65,19 @@ impl Post {
 
     /// The tasks that this worker is running.
     pub(super) fn tasks(&self) -> Vec<TaskRef> {
+        let mut tasks = self.shown();
+        tasks.retain(|task| !task.state().load().is_done());
+        tasks
+    }
+
+    /// As [`tasks`](Self::tasks); one may have ended, as this drops none.
+    fn shown(&self) -> Vec<TaskRef> {
         let mut tasks = self.outer.lock().clone();
         if let Some(task) = self.slot.look() {
             if !tasks.iter().any(|other| other.same(&task)) {
                 tasks.push(task);
             }
         }
-        tasks.retain(|task| !task.state().load().is_done());
         tasks
     }
 }
@@ -311,46 +317,60 @@ impl Acting {
         used.saturating_mul(8) / self.core.shared.stack_size.max(1)
     }
 
-    /// Whether the worker of `lane` is running the task, or is this one.
-    fn is_on_stack_of(&self, lane: usize, task: &TaskRef) -> bool {
-        let tasks = self.core.shared.posts[lane].tasks();
-        tasks.iter().any(|other| other.same(task))
-    }
-
     /// The circle that waiting for `task` would close, given who waits for what already.
-    fn circle(&self, blocked: &[(usize, TaskRef)], task: &TaskRef) -> Option<Circle> {
-        let posts = self.core.shared.posts.iter();
-        let running: Vec<_> = posts.flat_map(Post::tasks).collect();
-        let mut path = Vec::new();
-        self.leads_here(blocked, &running, task, &mut path)
-            .then(|| Circle(path.iter().map(TaskRef::id).collect()))
-    }
-
-    /// Whether `task` cannot end before this thread goes on. If so, `path` says why.
-    fn leads_here(
+    fn circle(
         &self,
         blocked: &[(usize, TaskRef)],
-        running: &[TaskRef],
+        stacks: &[Vec<TaskRef>],
         task: &TaskRef,
-        path: &mut Vec<TaskRef>,
-    ) -> bool {
+    ) -> Option<Circle> {
+        let search = Search {
+            lane: self.lane,
+            blocked,
+            stacks,
+        };
+        let mut path = Vec::new();
+        search
+            .leads_back(task, &mut path)
+            .then(|| Circle(path.iter().map(|task| task.id()).collect()))
+    }
+}
+
+/// Looks for a way from a task that is to be waited for back to the worker that would wait.
+struct Search<'a> {
+    /// Of that worker.
+    lane: usize,
+    blocked: &'a [(usize, TaskRef)],
+    /// What each worker runs.
+    stacks: &'a [Vec<TaskRef>],
+}
+
+impl<'a> Search<'a> {
+    fn runs_on(&self, lane: usize, task: &TaskRef) -> bool {
+        self.stacks[lane].iter().any(|other| other.same(task))
+    }
+
+    /// Whether `task` cannot end before this worker goes on. If so, `path` says why.
+    fn leads_back(&self, task: &'a TaskRef, path: &mut Vec<&'a TaskRef>) -> bool {
         if path.iter().any(|other| other.same(task)) {
-            // A circle of others, which will be refused.
+            // A circle of others, who have been refused.
             return false;
         }
-        path.push(task.clone());
-        if self.is_on_stack_of(self.lane, task) {
+        path.push(task);
+        if self.runs_on(self.lane, task) {
             return true;
         }
-        let awaited = blocked
+        let awaited = self
+            .blocked
             .iter()
-            .filter(|(lane, _)| self.is_on_stack_of(*lane, task))
+            .filter(|(lane, _)| self.runs_on(*lane, task))
             .map(|(_, next)| next);
         // It closes no scope before the members have ended.
-        let members = running.iter().filter(|other| is_opener(task, other));
+        let running = self.stacks.iter().flatten();
+        let members = running.filter(|other| is_opener(task, other));
         let leads = awaited
             .chain(members)
-            .any(|next| self.leads_here(blocked, running, next, path));
+            .any(|next| self.leads_back(next, path));
         if !leads {
             path.pop();
         }
@@ -382,13 +402,17 @@ impl Worker for Acting {
 
     fn block(&self, task: &TaskRef, wait: &mut dyn FnMut()) -> Result<(), Circle> {
         let blocked = &self.core.shared.blocked;
+        // To be dropped when the lock is not held.
+        let stacks: Vec<_>;
         {
             let mut list = blocked.lock();
-            if let Some(circle) = self.circle(&list, task) {
+            stacks = self.core.shared.posts.iter().map(Post::shown).collect();
+            if let Some(circle) = self.circle(&list, &stacks, task) {
                 return Err(circle);
             }
             list.push((self.lane, task.clone()));
         }
+        drop(stacks);
         wait();
         let removed = {
             let mut list = blocked.lock();

@@ -166,9 +166,7 @@ pub fn wait_any_timeout<'a, T: 'a>(
 /// tasks[0].cancel();
 /// assert_eq!(wait_first_error(&tasks).first_error(), Some(0));
 /// ```
-pub fn wait_first_error<'a, T: 'a>(
-    handles: impl IntoIterator<Item = &'a TaskHandle<T>>,
-) -> Waited {
+pub fn wait_first_error<'a, T: 'a>(handles: impl IntoIterator<Item = &'a TaskHandle<T>>) -> Waited {
     wait(handles, Until::FirstError, true, None)
 }
 

@@ -25,11 +25,26 @@ thread_locals! {
     static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Puts back, when it is dropped, whether a callback runs.
+struct Callback(bool);
+
+impl Callback {
+    fn set(runs: bool) -> Callback {
+        // A thread whose local state is gone runs destructors: what they poll is seen by none.
+        Callback(IN_CALLBACK.try_with(|it| it.replace(runs)).unwrap_or(true))
+    }
+}
+
+impl Drop for Callback {
+    fn drop(&mut self) {
+        let _ = IN_CALLBACK.try_with(|it| it.set(self.0));
+    }
+}
+
 /// Runs a callback: as a part of no task, and what it polls is seen by none; with a panic contained.
 pub(crate) fn call_back(code: impl FnOnce()) {
-    let before = IN_CALLBACK.try_with(|it| it.replace(true)).unwrap_or(true);
+    let _callback = Callback::set(true);
     contained(code);
-    let _ = IN_CALLBACK.try_with(|it| it.set(before));
 }
 
 /// Whether a callback runs on this thread.
@@ -54,10 +69,11 @@ impl Drop for Restore {
     }
 }
 
-/// Runs `f` as a part of the task that was given `event`.
+/// Runs `f` as a part of the task that was given `event`, and of no callback that may have joined it.
 pub(crate) fn within<R>(event: &StopEvent, f: impl FnOnce() -> R) -> R {
     // The guard is dropped before the borrow of `event` ends, however `f` ends.
     let _restore = Restore::after_setting(Some(NonNull::from(event)));
+    let _callback = Callback::set(false);
     f()
 }
 

@@ -9,7 +9,7 @@
 //! The callback is on the list of every node of the chain, so it may be told more than once; the state
 //! lets it run once. It runs under no lock.
 
-use super::ambient::call_back;
+use super::ambient::{call_back, contained};
 use super::listeners::Listen;
 use super::node::NodeRef;
 use super::wait::Registration;
@@ -78,6 +78,16 @@ impl Callback {
     }
 }
 
+impl Drop for Callback {
+    fn drop(&mut self) {
+        let state = std::mem::replace(&mut *self.state.lock(), State::Gone);
+        if let State::Waiting(code) = state {
+            // It was detached, and its event is gone: this may be anybody's thread.
+            contained(|| drop(code));
+        }
+    }
+}
+
 impl Listen for Callback {
     fn notify(&self) {
         self.run();
@@ -88,7 +98,9 @@ impl Listen for Callback {
 ///
 /// Dropping it deregisters the callback, and waits for it if it is running on another thread: when
 /// the drop returns, the callback neither runs nor ever will, so what it works on may be taken down. On the
-/// callback's own thread, from inside of it, the drop does not wait.
+/// callback's own thread, from inside of it, the drop does not wait. Two callbacks on two threads that drop each
+/// other's guard wait for each other for ever, as does one that wants a lock under which its guard is dropped;
+/// [`remove`](Self::remove) never waits.
 #[must_use = "dropping it deregisters the callback"]
 pub struct StopCallback {
     /// `None` once it has been given up. Without a registration if there is nothing to listen to.

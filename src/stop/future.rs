@@ -1,5 +1,6 @@
 //! Waiting for an event in async code, on whatever runtime.
 
+use super::ambient::contained;
 use super::event::StopEvent;
 use super::listeners::Listen;
 use super::wait::Registration;
@@ -12,11 +13,19 @@ use std::task::{Context, Poll, Waker};
 /// Who is to be woken.
 struct Sleeper(Mutex<Option<Waker>>);
 
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        // On whatever thread told of the event last.
+        let waker = self.0.lock().take();
+        contained(|| drop(waker));
+    }
+}
+
 impl Listen for Sleeper {
     fn notify(&self) {
         let waker = self.0.lock().take();
         if let Some(waker) = waker {
-            super::ambient::contained(|| waker.wake());
+            contained(|| waker.wake());
         }
     }
 }

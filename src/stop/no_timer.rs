@@ -9,11 +9,14 @@ use std::time::Instant;
 pub(crate) enum Timer {
     Stop,
     Start,
+    Cancel,
 }
 
 pub(crate) fn on_timer_thread() -> bool {
     false
 }
+
+pub(crate) fn start() {}
 
 pub(super) fn set(
     _node: &NodeRef,

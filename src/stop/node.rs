@@ -39,6 +39,7 @@ use super::cause::{StopCause, StopReason};
 use super::cause_cell::CauseCell;
 use super::listeners::Listeners;
 pub(crate) use super::node_ref::{Hoard, NodeRef};
+use super::timer::Timer;
 use crate::once::OnceArc;
 use crate::sync::{AtomicU32, Ordering};
 use std::ptr::NonNull;
@@ -76,9 +77,9 @@ pub(crate) struct Kind {
     pub(crate) others: fn(&NodeRef) -> &[NodeRef],
     /// Hears of each poll of a `SPECIAL` node, before the poll looks at it.
     pub(crate) polled: fn(&NodeRef),
-    /// The time in which the node was to begin has passed.
+    /// A time has come that is the kind's own matter.
     #[cfg_attr(loom, expect(dead_code, reason = "no time passes in a model"))]
-    pub(crate) expire: fn(&NodeRef, &StopCause),
+    pub(crate) expire: fn(&NodeRef, Timer, &StopCause),
     /// How far behind a node that stands alone its [`Side`] lies, in bytes.
     pub(crate) side: usize,
 }
@@ -88,8 +89,8 @@ impl Kind {
     pub(crate) const NO_OTHERS: fn(&NodeRef) -> &[NodeRef] = |_| &[];
     /// For nodes that do not count polls.
     pub(crate) const NOT_COUNTED: fn(&NodeRef) = |_| {};
-    /// For nodes that do not begin.
-    pub(crate) const NEVER_EXPIRES: fn(&NodeRef, &StopCause) = |_, _| {};
+    /// For nodes that are only set.
+    pub(crate) const NEVER_EXPIRES: fn(&NodeRef, Timer, &StopCause) = |_, _, _| {};
 }
 
 /// What a poll looks at.

@@ -12,6 +12,7 @@ use super::node::{
 use super::timer::{self, Timer};
 use super::wait::Place;
 use crate::sync::{Arc, AtomicU32, Ordering, Tries};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
@@ -229,10 +230,10 @@ impl NodeRef {
         (self.kind().raise)(self, cause)
     }
 
-    /// The time in which the node was to begin has passed.
+    /// A time has come that is the node's kind's matter.
     #[cfg(not(loom))]
-    pub(super) fn expire(&self, cause: &StopCause) {
-        (self.kind().expire)(self, cause);
+    pub(super) fn expire(&self, timer: Timer, cause: &StopCause) {
+        (self.kind().expire)(self, timer, cause);
     }
 
     /// Sets a timer. Of several of the same sort the earliest stays.
@@ -259,6 +260,7 @@ impl NodeRef {
     pub(crate) fn forget_timers(&self) {
         self.forget_timer(Timer::Start);
         self.forget_timer(Timer::Stop);
+        self.forget_timer(Timer::Cancel);
     }
 
     /// Notes that the one to whom this node was given has seen it set.
@@ -266,12 +268,13 @@ impl NodeRef {
         (self.kind().saw)(self);
     }
 
-    /// This node and its ancestors. Each comes after those of which it is a first parent, the first
+    /// This node and its ancestors, each once: after one of which it is a parent, the first
     /// parents first. Always in the same order.
     pub(crate) fn chain(&self) -> Chain<'_> {
         Chain {
             next: Some(self),
             others: Vec::new(),
+            known: BTreeSet::new(),
         }
     }
 
@@ -346,26 +349,35 @@ impl NodeRef {
     }
 }
 
-/// How many events with several parents may lie within each other before a poll of them allocates.
-const DEEP: u32 = 32;
+/// How many events with several parents may lie within each other before a poll of them allocates, so as to
+/// look at none twice that can be reached on several ways.
+const DEEP: u32 = 4;
 
 /// See [`NodeRef::chain`].
 pub(crate) struct Chain<'a> {
     next: Option<&'a NodeRef>,
     others: Vec<&'a NodeRef>,
+    /// The nodes that were found, from the first one with several parents on: before that there is one way only.
+    known: BTreeSet<NonNull<Node>>,
 }
 
 impl<'a> Iterator for Chain<'a> {
     type Item = &'a NodeRef;
 
     fn next(&mut self) -> Option<&'a NodeRef> {
-        let node = self.next.or_else(|| self.others.pop())?;
-        // Relaxed: the bit was written before the node was shared, and stays.
-        if node.word().load(Ordering::Relaxed) & SPECIAL != 0 {
-            self.others.extend((node.kind().others)(node).iter().rev());
+        loop {
+            let node = self.next.take().or_else(|| self.others.pop())?;
+            if node.is_special() || !self.known.is_empty() {
+                if !self.known.insert(node.as_ptr()) {
+                    continue;
+                }
+                if node.is_special() {
+                    self.others.extend((node.kind().others)(node).iter().rev());
+                }
+            }
+            self.next = node.parent();
+            return Some(node);
         }
-        self.next = node.parent();
-        Some(node)
     }
 }
 

@@ -17,6 +17,7 @@
     reason = "nodes are known by their address until they are freed"
 )]
 
+use super::ambient::contained;
 use super::cause::{StopCause, StopReason};
 use super::node::{Node, NodeRef, TIMED};
 use crate::sync::{Condvar, Mutex, Ordering, wait_deadline};
@@ -34,6 +35,8 @@ pub(crate) enum Timer {
     Stop,
     /// A task that has not begun never will.
     Start,
+    /// A task is cancelled, unless it has ended.
+    Cancel,
 }
 
 /// Invariant: the node of an entry has not been freed, and is not while the lock is held.
@@ -61,6 +64,27 @@ struct Inner {
     keys: BTreeMap<(usize, Timer), Key>,
     next: u64,
     runs: bool,
+}
+
+impl Inner {
+    fn start(&mut self) {
+        if !self.runs {
+            thread::Builder::new()
+                .name("stoppable-timer".into())
+                .spawn(run)
+                .expect("the operating system refused the timer thread");
+            self.runs = true;
+        }
+    }
+}
+
+/// Starts the timer thread, for what must not fail later.
+///
+/// # Panics
+///
+/// If the operating system refuses it.
+pub(crate) fn start() {
+    TIMERS.inner.lock().start();
 }
 
 static TIMERS: Timers = Timers {
@@ -91,13 +115,7 @@ pub(super) fn set(node: &NodeRef, timer: Timer, at: Instant, location: &'static 
     // Relaxed: the lock orders it. Before the entry: who finds the node unused sees the bit.
     node.word().fetch_or(TIMED, Ordering::Relaxed);
     let mut inner = TIMERS.inner.lock();
-    if !inner.runs {
-        thread::Builder::new()
-            .name("stoppable-timer".into())
-            .spawn(run)
-            .expect("the operating system refused the timer thread");
-        inner.runs = true;
-    }
+    inner.start();
     let place = (node.as_ptr().addr().get(), timer);
     if let Some(known) = inner.keys.get(&place).copied() {
         if known.0 <= at {
@@ -155,10 +173,10 @@ fn run() {
                 Timer::Stop => {
                     node.raise_as_kind(&cause);
                 }
-                Timer::Start => node.expire(&cause),
+                timer => node.expire(timer, &cause),
             }
             // The last reference may be this one, and what hangs on it is dropped here.
-            drop(node);
+            contained(|| drop(node));
         }
         inner = TIMERS.inner.lock();
     }

@@ -324,7 +324,7 @@ impl TaskRef {
     }
 
     /// If the task is pending and should have begun before: where that was said.
-    pub(super) fn expired(&self) -> Option<&'static Location<'static>> {
+    pub(crate) fn expired(&self) -> Option<&'static Location<'static>> {
         let extra = self.extra()?;
         let expired = extra.start_before? <= Instant::now() && !self.state().load().has_begun();
         expired.then_some(extra.location)
@@ -346,7 +346,7 @@ impl TaskRef {
             .and_then(|extra| extra.timeout.zip(Some(extra.location)))
         {
             if let Some(at) = Instant::now().checked_add(timeout) {
-                self.0.set_timer(Timer::Stop, at, location);
+                self.0.set_timer(Timer::Cancel, at, location);
             }
         }
     }
@@ -377,7 +377,7 @@ impl TaskRef {
             return;
         };
         if extra.timeout.is_some() {
-            self.0.forget_timer(Timer::Stop);
+            self.0.forget_timer(Timer::Cancel);
         }
         self.give_up_start();
     }

@@ -15,11 +15,13 @@ use super::state::Word;
 use super::wait;
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::listeners::Topic;
+use crate::stop::timer::Timer;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::pin::Pin;
 use std::ptr;
 use std::task::{Context, Poll};
@@ -119,11 +121,28 @@ impl<T> TaskHandle<T> {
     }
 
     /// Asks the task to stop in so much time, with [`StopReason::Deadline`], unless it has ended by then.
-    /// A task that is still pending then never starts. Of several deadlines the earliest counts.
+    /// A task that is still pending then never starts. Of several such times, and a
+    /// [timeout](crate::TaskBuilder::timeout), the earliest counts.
+    ///
+    /// # Panics
+    ///
+    /// As [`StopEvent::set_after`].
     #[track_caller]
     pub fn cancel_after(&self, duration: Duration) {
-        if !self.is_done() {
-            self.stop_event().set_after(duration);
+        if self.is_done() {
+            return;
+        }
+        let now = Instant::now();
+        match now.checked_add(duration) {
+            Some(at) if at <= now => {
+                self.cancel_with(StopReason::Deadline);
+            }
+            Some(at) => {
+                let location = Location::caller();
+                self.task.node().set_timer(Timer::Cancel, at, location);
+            }
+            // It is too far for the clock.
+            None => {}
         }
     }
 

@@ -21,7 +21,7 @@ use crate::report::TaskStatus;
 use crate::report::ledger::{Entry, Lane};
 use crate::stop::listeners::{Listen, Topic};
 use crate::stop::node::{IN_SLAB, Kind, LISTENED, Node, NodeRef, SET};
-use crate::stop::timer::on_timer_thread;
+use crate::stop::timer::{Timer, on_timer_thread};
 use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, Mutex};
@@ -234,10 +234,15 @@ fn raise(node: &NodeRef, cause: &StopCause) -> bool {
     }
 }
 
-/// The time in which a task was to begin has passed: unless it has, it never will.
-fn expire(node: &NodeRef, cause: &StopCause) {
-    // Begun or ended: nothing is to be done.
-    let _ = doom(&TaskRef::behind(node), cause);
+/// A time has come: in which the task was to begin, or to end.
+fn expire(node: &NodeRef, timer: Timer, cause: &StopCause) {
+    let task = TaskRef::behind(node);
+    if timer == Timer::Start {
+        // Begun or ended: nothing is to be done.
+        let _ = doom(&task, cause);
+    } else {
+        cancel(&task, cause);
+    }
 }
 
 /// Asks a task to stop.
@@ -319,37 +324,41 @@ fn is_listened(before: Word) -> bool {
 }
 
 /// Dooms those of the tasks of one home that are still pending. Says how many they were, and gives
-/// those that have somebody to be told, or a closure to be dropped.
+/// those that have somebody to be told, or a closure to be dropped; and the others are added to `others`.
 pub(crate) fn doom_all(
     home: &Home,
     tasks: Vec<TaskRef>,
     cause: &StopCause,
+    others: &mut Vec<TaskRef>,
 ) -> (usize, Vec<Doomed>) {
     let mut count = 0;
     let mut doomed = Vec::new();
     // Some at a time: what is done to a task first and last is then done while it is in the cache.
-    let mut some = Vec::with_capacity(AT_A_TIME);
+    let mut some: Vec<(TaskRef, Word)> = Vec::with_capacity(AT_A_TIME);
     let mut tasks = tasks.into_iter();
     loop {
         {
             let mut book = home.ledger.book();
+            let mut any = false;
             for task in tasks.by_ref().take(AT_A_TIME) {
+                any = true;
                 if let Cancel::NeverStarted(before) = task.state().cancel() {
                     write_cause(&task, before, cause);
                     book.never_started(task.id(), || entry(&task));
                     count += 1;
-                    some.push((task, Some(before)));
+                    some.push((task, before));
                 } else {
-                    some.push((task, None));
+                    others.push(task);
                 }
             }
+            if !any {
+                return (count, doomed);
+            }
         }
-        if some.is_empty() {
-            return (count, doomed);
-        }
-        // Not under the lock: the last reference to a task may be among those that are dropped here.
+        // Nobody listens to those that are dropped here, so it runs no foreign code, though the pool may hold a
+        // lock.
         for (task, before) in some.drain(..) {
-            doomed.extend(before.and_then(|before| Doomed { task, before }.with_duties()));
+            doomed.extend(Doomed { task, before }.with_duties());
         }
     }
 }

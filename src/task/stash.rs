@@ -14,6 +14,7 @@
 use super::depot::{Class, Shelf};
 use super::home::HomeRef;
 use crate::stop::node::{Hoard, NodeRef};
+use crate::stop::timer::on_timer_thread;
 use crate::sync::thread_locals;
 use std::alloc::{self, Layout};
 use std::cell::RefCell;
@@ -71,6 +72,9 @@ pub(crate) fn clear() {
 fn change(home: &HomeRef) -> NodeRef {
     let mut store = Store::new(home.clone());
     let node = store.hoard.take();
+    if on_timer_thread() {
+        return node;
+    }
     // Another home may end with it, when the stash is no longer borrowed.
     drop(with_store(|stash| stash.replace(store)));
     node
@@ -108,7 +112,8 @@ pub(super) unsafe fn give_back(
     layout: Layout,
 ) -> Option<NodeRef> {
     let kept = with_store(|stash| {
-        if stash.is_none() {
+        // The timer thread never ends, and so would keep it for ever.
+        if stash.is_none() && !on_timer_thread() {
             match HomeRef::behind(parent.take()?) {
                 Ok(home) => *stash = Some(Store::new(home)),
                 Err(other) => parent = Some(other),

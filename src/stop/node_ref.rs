@@ -351,7 +351,7 @@ impl NodeRef {
 
 /// How many events with several parents may lie within each other before a poll of them allocates, so as to
 /// look at none twice that can be reached on several ways.
-const DEEP: u32 = 4;
+const DEEP: u32 = 2;
 
 /// See [`NodeRef::chain`].
 pub(crate) struct Chain<'a> {

@@ -1,7 +1,7 @@
 //! The pool: a fixed number of worker threads that run tasks which can be stopped.
 //!
 //! - `builder`, `build_error`, `hooks`: how a pool is made, and why not.
-//! - `submit`: how tasks come in.
+//! - `submit`, `map`: how tasks come in.
 //! - `queue`, `runs`, `capacity`: where they wait; batches at the head of the queue.
 //! - `idle`: how workers sleep and are woken.
 //! - `worker`: how tasks are run, and joined from inside.
@@ -16,6 +16,7 @@ mod idle;
 mod lifecycle;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod map;
 mod queue;
 mod runs;
 mod shared;
@@ -25,6 +26,7 @@ mod worker;
 pub use build_error::BuildError;
 pub use builder::ThreadPoolBuilder;
 pub use hooks::UnhandledPanic;
+pub use map::Map;
 pub use submit::{SubmitError, TaskBuilder};
 
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};

@@ -213,13 +213,15 @@ impl Core {
         handles
     }
 
+    /// Submits a slab of a batch, and adds its handles. False: they were refused.
     #[track_caller]
-    fn submit_draft<F, T>(
+    pub(super) fn submit_draft<F, T>(
         &self,
         draft: Draft<F, T>,
         batch: &mut Option<TaskId>,
-        handles: &mut Vec<TaskHandle<T>>,
-    ) where
+        handles: &mut impl Extend<TaskHandle<T>>,
+    ) -> bool
+    where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
@@ -241,12 +243,13 @@ impl Core {
         }));
         let Some(refusal) = refusal else {
             self.push(Entry::of_slab(slab));
-            return;
+            return true;
         };
         let cause = refusal.cause();
         for index in 0..slab.len() {
             Doomed::refused(slab.lend(index).clone(), &cause).drop_closure();
         }
+        false
     }
 
     /// Takes room in the queue for so many tasks, and ids in the ledger; says the first.

@@ -13,8 +13,8 @@ pub mod testing;
 mod thread;
 
 pub use pool::{
-    BuildError, Map, SubmitError, Submitter, TaskBuilder, ThreadPool, ThreadPoolBuilder,
-    UnhandledPanic,
+    BuildError, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,
+    ThreadPoolBuilder, UnhandledPanic,
 };
 pub use report::{Shutdown, ShutdownReport, Stats, Straggler, TaskDetail, TaskId, TaskStatus};
 pub use scope::{Scope, ScopedHandle, TaskGroup, TryScope, TryScopedHandle};

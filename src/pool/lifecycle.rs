@@ -202,6 +202,20 @@ impl Shared {
         count
     }
 
+    /// Hands back what is pending, but for the members of scopes.
+    pub(super) fn take_pending(&self, home: &Home) -> Vec<TaskRef> {
+        let frozen = self.queue.freeze(&home.ledger);
+        let All { tasks, slabs } = frozen.take_all(&home.ledger, |_| true);
+        let mut others = Vec::new();
+        let taken = life::take_all(home, tasks, &mut others);
+        drop((others, slabs));
+        self.give_back(taken.len());
+        if self.idle.is_closing() {
+            self.check_finished(home);
+        }
+        taken
+    }
+
     /// What has to be done for tasks that were taken out of the queue, before their closures are
     /// dropped.
     fn settle(&self, home: &Home, fallen: &Fallen) {

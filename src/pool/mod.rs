@@ -4,6 +4,7 @@
 //! - `submit`, `map`: how tasks come in.
 //! - `queue`, `runs`, `capacity`: where they wait; batches at the head of the queue.
 //! - `idle`: how workers sleep and are woken.
+//! - `pending`: tasks that are handed back.
 //! - `worker`: how tasks are run, and joined from inside.
 //! - `lifecycle`: how a pool ends, and what it reports.
 //! - `shared`: what all of these share.
@@ -17,6 +18,7 @@ mod lifecycle;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod map;
+mod pending;
 mod queue;
 mod runs;
 mod shared;
@@ -27,6 +29,7 @@ pub use build_error::BuildError;
 pub use builder::ThreadPoolBuilder;
 pub use hooks::UnhandledPanic;
 pub use map::Map;
+pub use pending::PendingTask;
 pub use submit::{SubmitError, TaskBuilder};
 
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};

@@ -27,6 +27,7 @@ impl fmt::Display for ShutdownReport {
             ("panicked", stats.panicked, ""),
             ("still pending", stats.pending, ""),
             ("still running", stats.running, ""),
+            ("taken", stats.taken, ""),
             ("refused", stats.refused, "  (not among the submitted)"),
         ];
         let width = stats.submitted.max(stats.refused).to_string().len();

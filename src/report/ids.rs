@@ -15,14 +15,16 @@ pub(crate) enum Mark {
     NeverStarted = 2,
     Panicked = 3,
     Refused = 4,
+    Taken = 5,
 }
 
 impl Mark {
-    const ALL: [Mark; 4] = [
+    const ALL: [Mark; 5] = [
         Mark::Cancelled,
         Mark::NeverStarted,
         Mark::Panicked,
         Mark::Refused,
+        Mark::Taken,
     ];
 
     fn from_bits(bits: u8) -> Option<Mark> {
@@ -157,7 +159,7 @@ mod tests {
             .chain((20_000..22_000).rev().step_by(3))
             .chain((0..60).map(|bit| (1 << bit) + 100_000));
         for (n, id) in ids.enumerate() {
-            let mark = Mark::ALL[n % 4];
+            let mark = Mark::ALL[n % 5];
             marks.insert(id, mark);
             plain.insert(id, mark);
         }

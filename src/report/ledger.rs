@@ -176,13 +176,14 @@ impl Ledger {
         let ended = completed + book.cancelled + book.panicked;
         Stats {
             submitted,
-            pending: submitted - started - book.never_started,
+            pending: submitted - started - book.never_started - book.taken,
             running: started - ended,
             completed,
             cancelled: book.cancelled,
             never_started: book.never_started,
             panicked: book.panicked,
             refused: book.refused + book.refused_without_id,
+            taken: book.taken,
         }
     }
 
@@ -233,7 +234,7 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Lane {
             claims: AtomicU64::new(0),
             completed: AtomicU64::new(0),
@@ -324,6 +325,7 @@ pub(crate) struct Book {
     panicked: u64,
     refused: u64,
     refused_without_id: u64,
+    taken: u64,
     late: u64,
     /// How many tasks are in the queue and will not be taken from it to be run.
     husks: usize,
@@ -351,6 +353,7 @@ impl Book {
             panicked: 0,
             refused: 0,
             refused_without_id: 0,
+            taken: 0,
             late: 0,
             husks: 0,
             most,
@@ -371,6 +374,12 @@ impl Book {
     pub(crate) fn panicked(&mut self, id: TaskId, entry: impl FnOnce() -> Entry) {
         self.panicked += 1;
         self.keep(2, Mark::Panicked, id, entry);
+    }
+
+    /// A pending task has been handed back.
+    pub(crate) fn taken(&mut self, id: TaskId) {
+        self.taken += 1;
+        self.marks.insert(id.as_u64(), Mark::Taken);
     }
 
     /// A task that is in the queue will not be taken from it to be run. Says how many there are.

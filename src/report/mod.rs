@@ -186,7 +186,14 @@ impl ShutdownReport {
         self.stats.refused
     }
 
-    /// What became of one task. `None` for an id that this pool had not given out.
+    /// How many pending tasks were handed back, by [`take_pending`](crate::ThreadPool::take_pending). What
+    /// became of them then, their handles know.
+    pub fn taken(&self) -> u64 {
+        self.stats.taken
+    }
+
+    /// What became of one task. `None` for an id that this pool had not given out, and for a task that was
+    /// handed back.
     ///
     /// A refused task is [`NeverStarted`](TaskStatus::NeverStarted).
     pub fn status_of(&self, id: TaskId) -> Option<TaskStatus> {
@@ -197,6 +204,7 @@ impl ShutdownReport {
             Some(Mark::Cancelled) => TaskStatus::Cancelled,
             Some(Mark::NeverStarted | Mark::Refused) => TaskStatus::NeverStarted,
             Some(Mark::Panicked) => TaskStatus::Panicked,
+            Some(Mark::Taken) => return None,
             None if self.find_straggler(id).is_some() => TaskStatus::Running,
             None if self.pending.binary_search(&id).is_ok() => TaskStatus::Pending,
             None => TaskStatus::Completed,
@@ -221,8 +229,17 @@ impl ShutdownReport {
 
     /// The ids of the tasks that were refused, rising.
     pub fn refused_ids(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.marked(Mark::Refused)
+    }
+
+    /// The ids of the tasks that were handed back, rising.
+    pub fn taken_ids(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.marked(Mark::Taken)
+    }
+
+    fn marked(&self, mark: Mark) -> impl Iterator<Item = TaskId> + '_ {
         (0..self.ids)
-            .filter(|id| self.exceptions.marks.get(*id) == Some(Mark::Refused))
+            .filter(move |id| self.exceptions.marks.get(*id) == Some(mark))
             .map(TaskId::new)
     }
 

@@ -3,7 +3,7 @@
 /// How many tasks of a pool are where; made by [`ThreadPool::stats`](crate::ThreadPool::stats).
 ///
 /// The conservation law holds at every instant:
-/// `submitted = pending + running + completed + cancelled + never_started + panicked`.
+/// `submitted = pending + running + completed + cancelled + never_started + panicked + taken`.
 /// Refused tasks were never accepted and are counted apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -24,6 +24,8 @@ pub struct Stats {
     pub panicked: u64,
     /// Not accepted, because the pool was being shut down.
     pub refused: u64,
+    /// Handed back while pending, to be run elsewhere or dropped.
+    pub taken: u64,
 }
 
 impl Stats {

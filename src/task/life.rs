@@ -54,6 +54,12 @@ pub(crate) fn claim_fresh(task: TaskRef, has_handle: bool) -> Result<Claimed, Ta
     }
 }
 
+/// Claims a task that was handed back to the caller.
+pub(crate) fn claim_taken(task: TaskRef) -> Result<Claimed, TaskRef> {
+    let claim = task.state().claim_taken();
+    claimed(task, claim)
+}
+
 /// As [`claim_fresh`], of a task that lies in a slab.
 #[inline]
 pub(crate) fn claim_lent(task: Lent<'_>) -> Result<Claimed<Lent<'_>>, Lent<'_>> {
@@ -128,7 +134,8 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
 fn end(task: &TaskRef, left: Left, lane: &Lane) {
     task.stand_down();
     // What is seen from here on does not count.
-    let seen = task.state().load().seen();
+    let word = task.state().load();
+    let seen = word.seen();
     let end = match left {
         Left::Value => End::Returned { seen },
         Left::Nothing => End::Unwound,
@@ -139,13 +146,16 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
         _ => None,
     };
     let asked = task.node().reads_set();
-    count(task, lane, end, asked, message);
+    if !word.is_taken() {
+        count(task, lane, end, asked, message);
+    }
     let before = if task.node().is_only() {
         task.state().finish_alone(end)
     } else {
         task.state().finish(end)
     };
-    if end == (End::Returned { seen: false }) && before.bits() & SET != 0 && !asked {
+    let was_asked = before.bits() & SET != 0 && !asked;
+    if end == (End::Returned { seen: false }) && was_asked && !word.is_taken() {
         // It was asked between the count and the end.
         task.home().ledger.book().completed_late();
     }
@@ -273,7 +283,7 @@ fn ask(task: &TaskRef, cause: &StopCause) -> CancelOutcome {
 
 /// Pending → `NeverStarted`, and all that this entails; says whether the cause is ours. Or the status
 /// that the task has instead.
-pub(super) fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
+pub(crate) fn doom(task: &TaskRef, cause: &StopCause) -> Result<bool, TaskStatus> {
     let doomed = doom_alone(task, cause)?;
     let won = !doomed.before.has_cause();
     doomed.bury();
@@ -295,12 +305,18 @@ fn doom_alone<'a>(task: &'a TaskRef, cause: &StopCause) -> Result<Doomed<&'a Tas
             Cancel::Done(status) => return Err(status),
         };
         write_cause(task, before, cause);
-        book.never_started(task.id(), || entry(task));
-        (before, book.count_husk())
+        // One that was handed back is neither counted nor in the queue.
+        let husks = (!before.is_taken()).then(|| {
+            book.never_started(task.id(), || entry(task));
+            book.count_husk()
+        });
+        (before, husks)
     };
     tell(task, before);
-    // Its room is given back before its captures are dropped, which may want some.
-    home.host.left_queue(home, husks);
+    if let Some(husks) = husks {
+        // Its room is given back before its captures are dropped, which may want some.
+        home.host.left_queue(home, husks);
+    }
     Ok(Doomed { task, before })
 }
 
@@ -361,6 +377,28 @@ pub(crate) fn doom_all(
             doomed.extend(Doomed { task, before }.with_duties());
         }
     }
+}
+
+/// Hands back those of the tasks of one home that are still pending; the others are added to `others`.
+pub(crate) fn take_all(
+    home: &Home,
+    tasks: Vec<TaskRef>,
+    others: &mut Vec<TaskRef>,
+) -> Vec<TaskRef> {
+    let mut taken = Vec::with_capacity(tasks.len());
+    let mut tasks = tasks.into_iter();
+    while tasks.len() > 0 {
+        let mut book = home.ledger.book();
+        for task in tasks.by_ref().take(AT_A_TIME) {
+            if task.state().take() {
+                book.taken(task.id());
+                taken.push(task);
+            } else {
+                others.push(task);
+            }
+        }
+    }
+    taken
 }
 
 /// How many tasks are doomed in one hold of the book's lock.

@@ -7,6 +7,7 @@
 //! | Running | its closure ends | Completed, Cancelled or Panicked | [`State::finish`] |
 //! | Running | it is asked to stop | Running, with `SET` | [`State::ask`] |
 //! | Running | it sees its stop | Running, with `SEEN` | [`State::note_seen`] |
+//! | Pending | its pool hands it back | Pending, with `TAKEN`: its new owner claims it | [`State::take`], [`State::claim_taken`] |
 //! | any | its handle is dropped | the same, without `HANDLE` | [`State::drop_handle`] |
 //! | an end | its handle is ready as a future | the same, without `HANDLE` | [`State::spend_handle`] |
 //!
@@ -37,6 +38,9 @@ const SEEN: u32 = 1 << 12;
 const HANDLE: u32 = 1 << 13;
 /// Somebody may be listening for the start or the end.
 pub(crate) const WAITED: u32 = 1 << 14;
+
+/// It was handed back by its pool: not that one's to start, nor to count.
+const TAKEN: u32 = 1 << 15;
 
 /// How a closure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +106,10 @@ impl Word {
 
     pub(crate) fn is_waited(self) -> bool {
         self.0 & WAITED != 0
+    }
+
+    pub(crate) fn is_taken(self) -> bool {
+        self.0 & TAKEN != 0
     }
 
     /// The bits, for the node's own part of the word.
@@ -190,10 +198,48 @@ impl<'a> State<'a> {
     /// to be written to, and not once more before, to be looked at.
     #[inline]
     pub(crate) fn claim_expecting(self, mut word: u32) -> Claim {
-        while word & PHASE == PENDING {
+        while word & (PHASE | TAKEN) == PENDING {
             // Acquire: partner is whatever published the task (the queue, and here the handle's own
             // writes to the word), so that the closure is whole. Release: who sees Running, through
             // an Acquire load, sees the claimer's lane busy.
+            match self.0.compare_exchange_weak(
+                word,
+                word | RUNNING,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return Claim::Claimed(Word(word)),
+                Err(other) => word = other,
+            }
+        }
+        Claim::Gone
+    }
+
+    /// Hands a pending task back. False: it is not pending.
+    pub(crate) fn take(self) -> bool {
+        // Relaxed: the exchange settles it.
+        let mut word = self.0.load(Ordering::Relaxed);
+        while word & (PHASE | TAKEN) == PENDING {
+            // Relaxed: who has the task has had it from who took it; and nothing else depends on the bit.
+            match self.0.compare_exchange_weak(
+                word,
+                word | TAKEN,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(other) => word = other,
+            }
+        }
+        false
+    }
+
+    /// As [`claim`](Self::claim), of a task that was handed back to the caller.
+    pub(crate) fn claim_taken(self) -> Claim {
+        // Relaxed: the exchange settles it.
+        let mut word = self.0.load(Ordering::Relaxed);
+        while word & PHASE == PENDING {
+            // As in `claim_expecting`.
             match self.0.compare_exchange_weak(
                 word,
                 word | RUNNING,

@@ -1,7 +1,7 @@
 //! The pool: a fixed number of worker threads that run tasks which can be stopped.
 //!
 //! - `builder`, `build_error`, `hooks`: how a pool is made, and why not.
-//! - `submit`, `map`: how tasks come in.
+//! - `submit`, `task_builder`, `map`, `members`: how tasks come in.
 //! - `queue`, `runs`, `capacity`: where they wait; batches at the head of the queue.
 //! - `idle`: how workers sleep and are woken.
 //! - `pending`: tasks that are handed back.
@@ -18,11 +18,13 @@ mod lifecycle;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod map;
+mod members;
 mod pending;
 mod queue;
 mod runs;
 mod shared;
 mod submit;
+mod task_builder;
 mod worker;
 
 pub use build_error::BuildError;
@@ -30,7 +32,8 @@ pub use builder::ThreadPoolBuilder;
 pub use hooks::UnhandledPanic;
 pub use map::Map;
 pub use pending::PendingTask;
-pub use submit::{SubmitError, TaskBuilder};
+pub use submit::SubmitError;
+pub use task_builder::TaskBuilder;
 
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};
 use crate::stop::{StopCause, StopEvent, StopReason};

@@ -9,21 +9,16 @@ use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Caller;
 use crate::stop::any::any;
-use crate::stop::timer;
 use crate::stop::{StopCause, StopEvent, StopReason, current};
-use crate::sync::Arc;
 use crate::task::TaskHandle;
-use crate::task::cell::{Birth, Extra, Member, Room, TaskRef};
+use crate::task::cell::{Birth, Room, TaskRef};
 use crate::task::context;
 use crate::task::entry::Entry;
-use crate::task::group::{GroupRef, Sort};
 use crate::task::life::{self, Doomed, first_word};
 use crate::task::slab::Draft;
 use crate::task::stash;
 use std::error::Error;
 use std::fmt;
-use std::panic::Location;
-use std::time::{Duration, Instant};
 
 /// Why a task was not accepted, with its closure.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -265,7 +260,8 @@ impl Core {
     }
 
     /// Takes room in the queue, if that is bounded.
-    fn find_room(&self, when_full: WhenFull<'_>, count: usize) -> Result<(), Refusal> {
+    #[cold]
+    pub(super) fn find_room(&self, when_full: WhenFull<'_>, count: usize) -> Result<(), Refusal> {
         let Some(capacity) = &self.shared.capacity else {
             return Ok(());
         };
@@ -298,7 +294,7 @@ impl Core {
     /// The door is not open: running tasks may still submit while the pool drains, and to the scopes that
     /// they have opened while pending tasks are cancelled.
     #[cold]
-    fn admit_inside(&self, caller: Caller, count: usize) -> Result<TaskId, Refusal> {
+    pub(super) fn admit_inside(&self, caller: Caller, count: usize) -> Result<TaskId, Refusal> {
         if caller == Caller::Scope || self.is_inside() {
             if let Some(id) = self.home.ledger.admit(caller, count as u64) {
                 return Ok(id);
@@ -308,68 +304,6 @@ impl Core {
             capacity.release(count);
         }
         Err(Refusal::ShutDown)
-    }
-
-    /// Submits a member of a group.
-    ///
-    /// # Safety
-    ///
-    /// The closure and the value borrow nothing that ends before the group has been empty; and then the
-    /// handle, if it is still there, is leaked.
-    #[track_caller]
-    pub(crate) unsafe fn submit_member<F, T>(&self, group: &GroupRef, closure: F) -> TaskHandle<T>
-    where
-        F: FnOnce(&StopEvent) -> T + Send,
-        T: Send,
-    {
-        group.enter();
-        let (id, refusal) = match self.admit_member(group) {
-            Ok(id) => (id, None),
-            Err(refusal) => (self.home.ledger.refuse(1), Some(refusal)),
-        };
-        let birth = Birth {
-            parent: group.node().clone(),
-            id,
-            word: first_word(refusal.is_none(), true),
-            count: 2,
-            extra: Member,
-        };
-        // SAFETY: whoever waits for the group to be empty waits until the task has been given up: then
-        // its closure is gone, and its value is gone or its handle's, as our caller vouches.
-        let task = unsafe { TaskRef::new(birth, closure) };
-        // SAFETY: it was born with two references, and this is the second.
-        let twin = unsafe { task.twin() };
-        // SAFETY: it was born with a handle, for this `T`, and this is it.
-        let handle = unsafe { TaskHandle::new(twin) };
-        match (refusal, group.node().cause()) {
-            (Some(refusal), cause) => {
-                let cause = cause.unwrap_or_else(|| refusal.cause());
-                Doomed::refused(task, &cause).drop_closure();
-            }
-            (None, Some(cause)) => life::doom_unqueued(&task, &cause),
-            (None, None) => {
-                self.push(if group.is_scope() {
-                    Entry::of_member(task.clone())
-                } else {
-                    Entry::of_task(task.clone(), true)
-                });
-                group.add(task);
-            }
-        }
-        handle
-    }
-
-    fn admit_member(&self, group: &GroupRef) -> Result<TaskId, Refusal> {
-        let event = StopEvent::of(group.node().clone());
-        self.find_room(WhenFull::Wait(Some(&event)), 1)?;
-        if let Some(id) = self.home.ledger.admit(Caller::Outside, 1) {
-            return Ok(id);
-        }
-        let caller = match group.sort() {
-            Sort::Inside => Caller::Scope,
-            Sort::Outside | Sort::Owned => Caller::Inside,
-        };
-        self.admit_inside(caller, 1)
     }
 
     /// Whether the calling thread is one of the pool's workers.
@@ -448,145 +382,10 @@ impl Core {
     }
 
     #[inline]
-    fn push(&self, entry: Entry) {
+    pub(super) fn push(&self, entry: Entry) {
         self.shared.queue.push(entry);
         if self.shared.idle.notify() {
             self.pushed_while_closing();
         }
-    }
-}
-
-/// Sets up one task; made by [`ThreadPool::task`](crate::ThreadPool::task).
-///
-/// ```
-/// use stoppable::ThreadPool;
-///
-/// let pool = ThreadPool::new(1);
-/// let handle = pool.task().name("answer").submit(|_stop| 6 * 7);
-/// assert_eq!(handle.name(), Some("answer"));
-/// assert_eq!(handle.join().unwrap(), 42);
-/// ```
-#[derive(Debug)]
-#[must_use = "nothing is submitted until `submit` is called"]
-pub struct TaskBuilder<'a> {
-    core: &'a Core,
-    extra: Extra,
-    under: Option<StopEvent>,
-}
-
-impl<'a> TaskBuilder<'a> {
-    #[track_caller]
-    pub(super) fn new(core: &'a Core) -> Self {
-        TaskBuilder {
-            core,
-            extra: Extra::new(),
-            under: None,
-        }
-    }
-
-    /// The task's name, for errors and reports.
-    pub fn name(mut self, name: impl Into<Arc<str>>) -> Self {
-        self.extra.name = Some(name.into());
-        self
-    }
-
-    /// How long the task may run, from its start: its event is set then, with
-    /// [`StopReason::Deadline`]. A task that does not look runs on.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use stoppable::{Outcome, ThreadPool};
-    ///
-    /// let pool = ThreadPool::new(1);
-    /// let handle = pool.task().timeout(Duration::from_millis(5)).submit(|stop| stop.wait());
-    /// assert!(matches!(handle.outcome(), Outcome::Cancelled { .. }));
-    /// ```
-    #[track_caller]
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.extra.timeout = Some(timeout);
-        self.extra.location = Location::caller();
-        self
-    }
-
-    /// When the task has to have begun. If it is still pending then, it never starts, with
-    /// [`StopReason::Deadline`]; what it captured is dropped by a thread of the pool.
-    #[track_caller]
-    pub fn start_before(mut self, at: Instant) -> Self {
-        self.extra.start_before = Some(at);
-        self.extra.location = Location::caller();
-        self
-    }
-
-    /// Puts the task under an event of yours, besides the pool's: its own event is set when that one is,
-    /// and if it is still pending then it never starts. Called again, under all of them.
-    ///
-    /// ```
-    /// use stoppable::{StopEvent, ThreadPool};
-    ///
-    /// let pool = ThreadPool::new(1);
-    /// let request = StopEvent::new();
-    /// let handle = pool.task().stop_with(&request).submit(|stop| stop.wait());
-    /// handle.wait_started();
-    /// request.set();
-    /// assert!(handle.join().unwrap_err().is_cancelled());
-    /// ```
-    pub fn stop_with(mut self, event: &StopEvent) -> Self {
-        self.under = Some(match self.under {
-            Some(other) => StopEvent::any([&other, event]),
-            None => event.clone(),
-        });
-        self
-    }
-
-    /// Nothing may fail when the task has been accepted.
-    fn start_timer(&self) {
-        if self.extra.timeout.is_some() || self.extra.start_before.is_some() {
-            timer::start();
-        }
-    }
-
-    /// As [`ThreadPool::submit`](crate::ThreadPool::submit).
-    ///
-    /// # Panics
-    ///
-    /// With a time limit, if the operating system refuses the one thread that serves all of the process; as do
-    /// the two below.
-    #[track_caller]
-    pub fn submit<F, T>(self, closure: F) -> TaskHandle<T>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.start_timer();
-        self.core.submit(self.under.as_ref(), self.extra, closure)
-    }
-
-    /// As [`ThreadPool::try_submit`](crate::ThreadPool::try_submit).
-    ///
-    /// # Errors
-    ///
-    /// If there is no room or the pool is being shut down, with the closure.
-    pub fn try_submit<F, T>(self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.start_timer();
-        self.core
-            .try_submit(self.under.as_ref(), self.extra, closure)
-    }
-
-    /// As [`ThreadPool::execute`](crate::ThreadPool::execute).
-    ///
-    /// # Errors
-    ///
-    /// If the pool is being shut down, with the closure.
-    pub fn execute<F, T>(self, closure: F) -> Result<TaskId, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.start_timer();
-        self.core.execute(self.under.as_ref(), self.extra, closure)
     }
 }

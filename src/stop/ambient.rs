@@ -12,74 +12,79 @@ use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 
-thread_locals! {
-    /// The event of the task that runs on this thread.
+/// As part of what the calling thread runs.
+#[derive(Clone, Copy)]
+struct Current {
+    /// The event of the task.
     ///
     /// Invariant: it points to a `StopEvent` that is borrowed by a call of `within` on this thread
     /// which has not returned yet.
-    static CURRENT: Cell<Option<NonNull<StopEvent>>> = const { Cell::new(None) };
+    event: Option<NonNull<StopEvent>>,
+    /// A callback, and no task within it.
+    is_callback: bool,
 }
 
 thread_locals! {
-    /// Whether a callback runs on this thread.
-    static IN_CALLBACK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Puts back, when it is dropped, whether a callback runs.
-struct Callback(bool);
-
-impl Callback {
-    fn set(runs: bool) -> Callback {
-        // A thread whose local state is gone runs destructors: what they poll is seen by none.
-        Callback(IN_CALLBACK.try_with(|it| it.replace(runs)).unwrap_or(true))
-    }
-}
-
-impl Drop for Callback {
-    fn drop(&mut self) {
-        let _ = IN_CALLBACK.try_with(|it| it.set(self.0));
-    }
+    static CURRENT: Cell<Current> = const {
+        Cell::new(Current {
+            event: None,
+            is_callback: false,
+        })
+    };
 }
 
 /// Runs a callback: as a part of no task, and what it polls is seen by none; with a panic contained.
 pub(crate) fn call_back(code: impl FnOnce()) {
-    let _callback = Callback::set(true);
+    let _restore = Restore::after_setting(Current {
+        event: None,
+        is_callback: true,
+    });
     contained(code);
 }
 
 /// Whether a callback runs on this thread.
 pub(super) fn is_in_callback() -> bool {
-    IN_CALLBACK.try_with(Cell::get).unwrap_or(false)
+    CURRENT
+        .try_with(Cell::get)
+        .is_ok_and(|current| current.is_callback)
 }
 
 /// Puts a value back when it is dropped.
-struct Restore(Option<NonNull<StopEvent>>);
+struct Restore(Current);
 
 impl Restore {
-    fn after_setting(current: Option<NonNull<StopEvent>>) -> Restore {
+    #[inline]
+    fn after_setting(current: Current) -> Restore {
         // A thread whose local state is gone runs destructors, not tasks: there is nothing to set.
         let before = CURRENT.try_with(|cell| cell.replace(current));
-        Restore(before.unwrap_or(None))
+        Restore(before.unwrap_or(current))
     }
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
         let _ = CURRENT.try_with(|cell| cell.set(self.0));
     }
 }
 
 /// Runs `f` as a part of the task that was given `event`, and of no callback that may have joined it.
+#[inline]
 pub(crate) fn within<R>(event: &StopEvent, f: impl FnOnce() -> R) -> R {
     // The guard is dropped before the borrow of `event` ends, however `f` ends.
-    let _restore = Restore::after_setting(Some(NonNull::from(event)));
-    let _callback = Callback::set(false);
+    let _restore = Restore::after_setting(Current {
+        event: Some(NonNull::from(event)),
+        is_callback: false,
+    });
     f()
 }
 
 /// Runs `f` as a part of no task.
 pub(crate) fn outside<R>(f: impl FnOnce() -> R) -> R {
-    let _restore = Restore::after_setting(None);
+    let _restore = Restore::after_setting(Current {
+        event: None,
+        is_callback: is_in_callback(),
+    });
     f()
 }
 
@@ -100,8 +105,8 @@ pub(crate) fn dispose(payload: Box<dyn Any + Send>) {
 
 /// Calls `f` with the event of the task that runs on this thread, if one does.
 pub(crate) fn with_current<R>(f: impl FnOnce(&StopEvent) -> R) -> Option<R> {
-    let current = CURRENT.try_with(Cell::get).ok()??;
-    // SAFETY: by the invariant of `CURRENT` the event is borrowed by a call of `within` further up
+    let current = CURRENT.try_with(Cell::get).ok()?.event?;
+    // SAFETY: by the invariant of `Current` the event is borrowed by a call of `within` further up
     // this thread's stack, which cannot return before `f` does.
     Some(f(unsafe { current.as_ref() }))
 }

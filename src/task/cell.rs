@@ -383,12 +383,13 @@ impl TaskRef {
     }
 
     /// Whether there may be more to the task than its closure.
+    #[inline]
     pub(super) fn has_room(&self) -> bool {
         self.table().extra.is_some()
     }
 
     /// Nothing that the task borrows will be touched any more.
-    #[inline]
+    #[cold]
     pub(super) fn give_up(&self) {
         if self.has_room() {
             group::give_up(self);

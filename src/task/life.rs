@@ -132,7 +132,11 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
 /// Ends a task whose closure has.
 #[inline]
 fn end(task: &TaskRef, left: Left, lane: &Lane) {
-    task.stand_down();
+    // As it is for most tasks, there is nothing more to them.
+    let has_room = task.has_room();
+    if has_room {
+        task.stand_down();
+    }
     // What is seen from here on does not count.
     let word = task.state().load();
     let seen = word.seen();
@@ -168,7 +172,9 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
         // and this is its one use.
         unsafe { task.drop_outcome(word) };
     }
-    task.give_up();
+    if has_room {
+        task.give_up();
+    }
 }
 
 #[inline]

@@ -27,26 +27,23 @@
 //! says so is the last thing that is done for it; who waits for `left` to be zero sees all that came before.
 #![allow(unsafe_code, reason = "a group is a node with more behind it")]
 
+mod members;
+mod wait;
+
 use super::cell::TaskRef;
-use super::context::{self, Worker};
-use super::home::{home_of, is_home};
+use super::home::is_home;
 use super::life::{self, Doomed};
-use crate::report::TaskStatus;
 use crate::stop::listeners::Listen;
 use crate::stop::node::{Kind, Node, NodeRef, SPECIAL, Side, Solo};
 use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopReason};
-use crate::sync::{
-    Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, spin_loop, wait_deadline,
-};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem::{self, offset_of};
 use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::{self, NonNull};
-use std::rc::Rc;
-use std::time::Instant;
 
 /// What a group is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,8 +93,7 @@ struct State {
 /// Fewer tasks than this are not worth a sweep.
 const FEW: usize = 64;
 
-/// How often to look before going to sleep.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 100 };
+pub(super) use members::give_up;
 
 static GROUP: Kind = Kind {
     free: free_group,
@@ -357,221 +353,10 @@ impl fmt::Debug for Open {
     }
 }
 
-/// Members come and go.
-impl Group {
-    pub(crate) fn sort(&self) -> Sort {
-        self.sort
-    }
-
-    /// Whether its members borrow from whoever opened it.
-    pub(crate) fn is_scope(&self) -> bool {
-        self.sort != Sort::Owned
-    }
-
-    /// Where it was made.
-    pub(crate) fn location(&self) -> &'static Location<'static> {
-        self.location
-    }
-
-    /// A member is about to be made.
-    pub(crate) fn enter(&self) {
-        // Relaxed: whoever waits for zero has made this call, or has been told of it by one who is a
-        // member while it submits, or, of an owned group, does not care.
-        self.left.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Keeps a member that is pending.
-    fn keep(&self, task: TaskRef) -> Result<(), TaskRef> {
-        let mut begun = Vec::new();
-        let mut state = self.state.lock();
-        if state.stopped {
-            return Err(task);
-        }
-        if state.tasks.len() >= state.sweep_at {
-            let tasks = mem::take(&mut state.tasks).into_iter();
-            let has_begun = |task: &TaskRef| task.state().load().has_begun();
-            (begun, state.tasks) = tasks.partition(has_begun);
-            state.sweep_at = FEW.max(2 * state.tasks.len());
-        }
-        state.tasks.push(task);
-        let helpers = state.helpers > 0;
-        drop(state);
-        // Not under the lock, as it may be the last that there is of a task.
-        drop(begun);
-        if helpers {
-            self.changed.notify_all();
-        }
-        Ok(())
-    }
-
-    /// A member has failed: when it has ended, the others are stopped.
-    pub(crate) fn fail(&self) {
-        // Relaxed: read by the same thread, when the member has ended.
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Takes a closure to be dropped by who waits for the group.
-    pub(crate) fn leave(&self, doomed: Doomed) {
-        self.state.lock().graves.push(doomed);
-        self.changed.notify_all();
-    }
-
-    fn tend_graves(&self) {
-        loop {
-            let graves = mem::take(&mut self.state.lock().graves);
-            if graves.is_empty() {
-                return;
-            }
-            for doomed in graves {
-                doomed.drop_closure();
-            }
-        }
-    }
-
-    /// A member that is pending, the latest first.
-    fn take_pending(&self) -> Option<TaskRef> {
-        let mut begun = Vec::new();
-        let mut state = self.state.lock();
-        while let Some(task) = state.tasks.pop() {
-            if !task.state().load().has_begun() {
-                drop(state);
-                return Some(task);
-            }
-            begun.push(task);
-        }
-        drop(state);
-        // Not under the lock.
-        drop(begun);
-        None
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        // Acquire: partner is the Release of the subtraction in `give_up`: all that the members did, and
-        // the drops of all that they left, happened before.
-        self.left.load(Ordering::Acquire) == 0
-    }
-
-    /// How many members have not been given up.
-    pub(crate) fn len(&self) -> usize {
-        self.left.load(Ordering::Acquire)
-    }
-
-    /// Why the group is to be taken as stopped, if it is: a member did not complete since the last call, or
-    /// who opened it has seen its event set.
-    pub(crate) fn take_stop(&self, node: &NodeRef) -> Option<StopCause> {
-        let incomplete = self.state.lock().incomplete.take();
-        // Relaxed: see `saw_group`.
-        if incomplete.is_none() && !self.seen.load(Ordering::Relaxed) {
-            return None;
-        }
-        node.cause().or(incomplete)
-    }
-}
-
 /// Whether the task cannot end before that one has: it has opened the scope in which that one is.
 pub(crate) fn is_opener(task: &TaskRef, member: &TaskRef) -> bool {
     let opener = group_of(member.node()).and_then(GroupRef::opener);
     opener.is_some_and(|opener| opener.same(task.node()))
-}
-
-/// A member has ended, and nothing of what it borrows will be touched any more.
-pub(super) fn give_up(task: &TaskRef) {
-    let Some(group) = group_of(task.node()) else {
-        return;
-    };
-    let word = task.state().load();
-    if matches!(
-        word.status(),
-        TaskStatus::Cancelled | TaskStatus::NeverStarted
-    ) {
-        if let Some(cause) = task.node().cause() {
-            group.state.lock().incomplete.get_or_insert(cause);
-        }
-    }
-    // Relaxed: see `fail`.
-    if group.failed.load(Ordering::Relaxed) && group.failed.swap(false, Ordering::Relaxed) {
-        let cause = StopCause::at(StopReason::SiblingFailed, group.location);
-        group.node().raise_as_kind(&cause);
-    }
-    // Release: partner is the Acquire in `is_empty`. Acquire: passes on what the others did.
-    if group.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-        // Under the lock, or one who has looked and does not sleep yet would not hear of it.
-        drop(group.state.lock());
-        group.changed.notify_all();
-    }
-}
-
-/// Waiting.
-impl GroupRef {
-    /// Waits until no member is left, or until `deadline`. Says whether none is.
-    ///
-    /// If it helps, and is a worker of the members' pool, it runs those that are pending.
-    pub(crate) fn wait(&self, helps: bool, deadline: Option<Instant>) -> bool {
-        let worker = || context::worker_of(home_of(&self.0));
-        let mut worker = helps.then(worker).flatten();
-        loop {
-            self.tend_graves();
-            if self.is_empty() {
-                return true;
-            }
-            if let Some(task) = worker.as_ref().and_then(|_| self.take_pending()) {
-                if !self.run(&task, worker.as_ref()) {
-                    // There is neither stack nor a thread for it: it is left to other workers.
-                    worker = None;
-                    self.add(task);
-                }
-                continue;
-            }
-            if self.look() {
-                continue;
-            }
-            if !self.sleep(worker.is_some(), deadline) {
-                return self.is_empty();
-            }
-        }
-    }
-
-    /// Runs a member, unless the group has been stopped. False: it could not.
-    fn run(&self, task: &TaskRef, worker: Option<&Rc<dyn Worker>>) -> bool {
-        match self.0.cause() {
-            Some(cause) => {
-                // It may have begun.
-                let _ = life::doom(task, &cause);
-                true
-            }
-            None => worker.is_some_and(|worker| worker.help(task).is_ok()),
-        }
-    }
-
-    fn look(&self) -> bool {
-        for _ in 0..LOOKS {
-            if self.is_empty() {
-                return true;
-            }
-            spin_loop();
-        }
-        false
-    }
-
-    /// Sleeps until something has changed. False: the deadline has passed.
-    fn sleep(&self, helps: bool, deadline: Option<Instant>) -> bool {
-        let mut state = self.state.lock();
-        if helps {
-            state.helpers += 1;
-        }
-        let has_work = |state: &State| {
-            let to_run = helps && !state.tasks.is_empty();
-            to_run || !state.graves.is_empty() || self.is_empty()
-        };
-        let mut in_time = true;
-        while in_time && !has_work(&state) {
-            in_time = wait_deadline(&self.changed, &mut state, deadline);
-        }
-        if helps {
-            state.helpers -= 1;
-        }
-        in_time
-    }
 }
 
 /// `Group` is shared and freed across threads.

@@ -16,7 +16,10 @@ pub use pool::{
     BuildError, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,
     ThreadPoolBuilder, UnhandledPanic,
 };
-pub use report::{Shutdown, ShutdownReport, Stats, Straggler, TaskDetail, TaskId, TaskStatus};
+pub use report::{
+    Durations, Shutdown, ShutdownReport, Stats, StopLatency, Straggler, TaskDetail, TaskId,
+    TaskSnapshot, TaskStatus,
+};
 pub use scope::{Scope, ScopedHandle, TaskGroup, TryScope, TryScopedHandle};
 pub use several::{
     AsCompleted, Waited, as_completed, wait_all, wait_all_timeout, wait_any, wait_any_timeout,

@@ -306,7 +306,7 @@ impl StoppableThreadBuilder {
         if let Some(bytes) = self.stack_size {
             builder = builder.stack_size(bytes);
         }
-        let home = HomeRef::new(None, Ledger::new(1, 0), Arc::new(Alone));
+        let home = HomeRef::new(None, Ledger::new(1, 0, false), Arc::new(Alone));
         let birth = Birth {
             parent: home.node().clone(),
             id: home
@@ -363,7 +363,7 @@ fn alone(home: &HomeRef, task: TaskRef) {
     lane.leave(claimed.is_ok());
     // Nobody could cancel it before: the handle is given out once it has begun.
     if let Ok(claimed) = claimed {
-        Claimed::run(claimed, lane, &Slot::new());
+        Claimed::run(claimed, lane, &Slot::new(false));
     }
 }
 

@@ -30,8 +30,9 @@ use super::queue::All;
 use super::shared::{Core, Shared};
 use super::worker::Post;
 use crate::report::ledger::Door;
-use crate::report::{Parts, Shutdown, ShutdownReport, Straggler, TaskStatus};
+use crate::report::{Parts, Shutdown, ShutdownReport, Straggler, TaskSnapshot, TaskStatus};
 use crate::stop::StopCause;
+use crate::stop::clock::Stamp;
 use crate::stop::timer::on_timer_thread;
 use crate::stop::wait::Registration;
 use crate::sync::{Arc, Ordering, wait_deadline, yield_now};
@@ -41,6 +42,7 @@ use crate::task::group::Sort;
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::SlabRef;
+use std::collections::BTreeSet;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -437,6 +439,23 @@ impl Core {
         drop(std::mem::take(&mut self.shared.life.lock().threads));
     }
 
+    /// The tasks that have not ended: those that run, and then those that are pending, in order.
+    pub(super) fn tasks(&self) -> Vec<TaskSnapshot> {
+        let Core { home, shared } = self;
+        let running: Vec<_> = shared.posts.iter().flat_map(Post::tasks).collect();
+        let pending = shared.queue.freeze(&home.ledger).pending();
+        let now = Stamp::now();
+        let running = running
+            .iter()
+            .map(|(task, since)| snapshot(task, *since, now));
+        let pending = pending.iter().map(|task| snapshot(task, None, now));
+        let mut tasks: Vec<_> = running.chain(pending).collect();
+        // One may have ended, or begun, since it was found.
+        let mut known = BTreeSet::new();
+        tasks.retain(|task| !task.status.is_done() && known.insert(task.id));
+        tasks
+    }
+
     /// What has become of every task so far.
     pub(super) fn report(&self) -> ShutdownReport {
         let Core { home, shared } = self;
@@ -455,17 +474,16 @@ impl Core {
             let (stats, ids, exceptions) = home.ledger.closing_balance();
             let agree = (stats.running, stats.pending)
                 == (running.len() as u64, pending.len() as u64)
-                && all_are(&running, TaskStatus::Running)
+                && all_are(running.iter().map(|(task, _)| task), TaskStatus::Running)
                 && all_are(&pending, TaskStatus::Pending);
             if !agree && Instant::now() < give_up {
                 yield_now();
                 continue;
             }
-            let stragglers = running.iter().map(|task| {
-                let name = task.shared_name().cloned();
-                let seen = task.state().load().seen();
-                Straggler::new(task.id(), name, task.node().cause(), seen)
-            });
+            let now = Stamp::now();
+            let stragglers = running
+                .iter()
+                .map(|(task, since)| Straggler::new(snapshot(task, *since, now)));
             return ShutdownReport::new(Parts {
                 pool: shared.name.clone(),
                 mode: shared.life.lock().mode,
@@ -482,8 +500,23 @@ impl Core {
 /// For how long a report looks for a moment at which its counts and its lists agree.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-fn all_are(tasks: &[TaskRef], status: TaskStatus) -> bool {
-    tasks
-        .iter()
-        .all(|task| task.state().load().status() == status)
+fn all_are<'a>(tasks: impl IntoIterator<Item = &'a TaskRef>, status: TaskStatus) -> bool {
+    let mut tasks = tasks.into_iter();
+    tasks.all(|task| task.state().load().status() == status)
+}
+
+/// A task that has been running since then, or has not begun.
+fn snapshot(task: &TaskRef, started: Option<Stamp>, now: Stamp) -> TaskSnapshot {
+    let word = task.state().load();
+    TaskSnapshot {
+        id: task.id(),
+        name: task.shared_name().cloned(),
+        status: word.status(),
+        cause: task.node().cause(),
+        has_looked: word.seen(),
+        seen: task.node().seen_at(),
+        submitted: task.submitted(),
+        started,
+        now,
+    }
 }

@@ -359,7 +359,7 @@ where
         .admit(crate::report::ledger::Caller::Outside, draft.len() as u64)
         .unwrap();
     // SAFETY: closures and values are `'static`, and there are some.
-    let slab = unsafe { draft.finish(first, first, true) };
+    let slab = unsafe { draft.finish(first, first, true, None) };
     let handles = (0..slab.len()).map(|index| {
         // SAFETY: once for each task.
         let task = unsafe { slab.cells().handle(index) };

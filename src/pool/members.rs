@@ -10,7 +10,7 @@ use crate::report::TaskId;
 use crate::report::ledger::Caller;
 use crate::stop::StopEvent;
 use crate::task::TaskHandle;
-use crate::task::cell::{Birth, Member, TaskRef};
+use crate::task::cell::{Birth, Noted, TaskRef};
 use crate::task::entry::Entry;
 use crate::task::group::{GroupRef, Sort};
 use crate::task::life::{self, Doomed, first_word};
@@ -38,7 +38,9 @@ impl Core {
             id,
             word: first_word(refusal.is_none(), true),
             count: 2,
-            extra: Member,
+            extra: Noted {
+                submitted: self.stamp(),
+            },
         };
         // SAFETY: whoever waits for the group to be empty waits until the task has been given up: then
         // its closure is gone, and its value is gone or its handle's, as our caller vouches.

@@ -35,7 +35,7 @@ pub use pending::PendingTask;
 pub use submit::SubmitError;
 pub use task_builder::TaskBuilder;
 
-use crate::report::{Shutdown, ShutdownReport, Stats, TaskId};
+use crate::report::{Shutdown, ShutdownReport, Stats, TaskId, TaskSnapshot};
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::task::TaskHandle;
 pub(crate) use shared::Core;
@@ -122,7 +122,7 @@ impl ThreadPool {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.submit(None, (), closure)
+        self.core.submit_plain(closure)
     }
 
     /// Submits a task without waiting for room.
@@ -136,7 +136,7 @@ impl ThreadPool {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.try_submit(None, (), closure)
+        self.core.try_submit_plain(closure)
     }
 
     /// Submits a task that nobody will join. What it returns is dropped on the worker; if it panics,
@@ -151,7 +151,7 @@ impl ThreadPool {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.execute(None, (), closure)
+        self.core.execute_plain(closure)
     }
 
     /// Submits many tasks at once, for a fraction of what as many calls of [`submit`](Self::submit)
@@ -217,6 +217,28 @@ impl ThreadPool {
     /// each worker and one short lock.
     pub fn stats(&self) -> Stats {
         self.core.home.ledger.stats()
+    }
+
+    /// The tasks that have not ended, at this moment: those that run, and then the pending ones in order, with
+    /// why and when they were asked to stop. Built with [`timings`](ThreadPoolBuilder::timings), also how long they have waited and run.
+    ///
+    /// For looking: it keeps workers from the queue while it walks it, and allocates for each task.
+    ///
+    /// ```
+    /// use stoppable::{TaskStatus, ThreadPool};
+    ///
+    /// let pool = ThreadPool::builder().threads(1).timings(true).build()?;
+    /// let first = pool.task().name("first").submit(|stop| stop.wait());
+    /// first.wait_started();
+    /// let second = pool.submit(|_stop| ());
+    /// let tasks = pool.tasks();
+    /// assert_eq!((tasks[0].name(), tasks[0].status()), (Some("first"), TaskStatus::Running));
+    /// assert_eq!((tasks[1].id(), tasks[1].status()), (second.id(), TaskStatus::Pending));
+    /// assert!(tasks[0].running_for() >= tasks[1].waited());
+    /// # Ok::<(), stoppable::BuildError>(())
+    /// ```
+    pub fn tasks(&self) -> Vec<TaskSnapshot> {
+        self.core.tasks()
     }
 
     /// Cancels every pending task, as [`TaskHandle::cancel`] does, and leaves the pool open. Says
@@ -368,7 +390,7 @@ impl Submitter {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.submit(None, (), closure)
+        self.core.submit_plain(closure)
     }
 
     /// As [`ThreadPool::try_submit`].
@@ -381,7 +403,7 @@ impl Submitter {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.try_submit(None, (), closure)
+        self.core.try_submit_plain(closure)
     }
 
     /// As [`ThreadPool::execute`].
@@ -394,7 +416,7 @@ impl Submitter {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.core.execute(None, (), closure)
+        self.core.execute_plain(closure)
     }
 
     /// As [`ThreadPool::submit_all`].

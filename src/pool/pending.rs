@@ -61,7 +61,7 @@ impl PendingTask {
             life::cancel(&task, &cause);
         } else if let Ok(claimed) = life::claim_taken(task.clone()) {
             // Nobody counts it, and nobody looks.
-            claimed.run(&Lane::new(), &Slot::new());
+            claimed.run(&Lane::new(), &Slot::new(false));
         }
         // The drop of `self` finds it ended.
         task.state().load().status()

@@ -19,6 +19,8 @@ use std::fmt;
 pub(crate) struct Shared {
     pub(super) name: Option<Arc<str>>,
     pub(super) stack_size: usize,
+    /// Whether it is kept how long tasks wait and run.
+    pub(super) timings: bool,
     /// Given up with the pool and its last thread, so that what they captured does not live as long
     /// as a handle.
     pub(super) hooks: Mutex<Option<Arc<Hooks>>>,

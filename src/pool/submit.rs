@@ -9,9 +9,10 @@ use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Caller;
 use crate::stop::any::any;
+use crate::stop::clock::Stamp;
 use crate::stop::{StopCause, StopEvent, StopReason, current};
 use crate::task::TaskHandle;
-use crate::task::cell::{Birth, Room, TaskRef};
+use crate::task::cell::{Birth, Noted, Room, TaskRef};
 use crate::task::context;
 use crate::task::entry::Entry;
 use crate::task::life::{self, Doomed, first_word};
@@ -103,6 +104,82 @@ impl Refusal {
             Refusal::Full | Refusal::ShutDown => StopCause::now(StopReason::Shutdown),
             Refusal::Stopped(cause) => cause,
         }
+    }
+}
+
+/// What [`ThreadPool`](crate::ThreadPool) and [`Submitter`](crate::Submitter) call.
+impl Core {
+    /// When a task is submitted that is submitted now, if the pool wants to know.
+    pub(super) fn stamp(&self) -> Option<Stamp> {
+        self.shared.timings.then(Stamp::now)
+    }
+
+    fn noted(&self) -> Noted {
+        Noted {
+            submitted: self.stamp(),
+        }
+    }
+
+    #[track_caller]
+    pub(super) fn submit_plain<F, T>(&self, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        if self.shared.timings {
+            return self.submit_noted(closure);
+        }
+        self.submit(None, (), closure)
+    }
+
+    pub(super) fn try_submit_plain<F, T>(&self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        if self.shared.timings {
+            return self.try_submit_noted(closure);
+        }
+        self.try_submit(None, (), closure)
+    }
+
+    pub(super) fn execute_plain<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        if self.shared.timings {
+            return self.execute_noted(closure);
+        }
+        self.execute(None, (), closure)
+    }
+
+    #[cold]
+    #[track_caller]
+    fn submit_noted<F, T>(&self, closure: F) -> TaskHandle<T>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.submit(None, self.noted(), closure)
+    }
+
+    #[cold]
+    fn try_submit_noted<F, T>(&self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.try_submit(None, self.noted(), closure)
+    }
+
+    #[cold]
+    fn execute_noted<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
+    where
+        F: FnOnce(&StopEvent) -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.execute(None, self.noted(), closure)
     }
 }
 
@@ -228,7 +305,7 @@ impl Core {
         let batch = *batch.get_or_insert(first);
         // SAFETY: closures and values borrow nothing, since both are `'static`; the draft has a first
         // closure.
-        let slab = unsafe { draft.finish(first, batch, refusal.is_none()) };
+        let slab = unsafe { draft.finish(first, batch, refusal.is_none(), self.stamp()) };
         let cells = slab.cells();
         handles.extend((0..slab.len()).map(|index| {
             // SAFETY: once for each task.

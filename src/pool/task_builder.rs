@@ -94,7 +94,8 @@ impl<'a> TaskBuilder<'a> {
     }
 
     /// Nothing may fail when the task has been accepted.
-    fn start_timer(&self) {
+    fn get_ready(&mut self) {
+        self.extra.submitted = self.core.stamp();
         if self.extra.timeout.is_some() || self.extra.start_before.is_some() {
             timer::start();
         }
@@ -107,12 +108,12 @@ impl<'a> TaskBuilder<'a> {
     /// With a time limit, if the operating system refuses the one thread that serves all of the process; as do
     /// the two below.
     #[track_caller]
-    pub fn submit<F, T>(self, closure: F) -> TaskHandle<T>
+    pub fn submit<F, T>(mut self, closure: F) -> TaskHandle<T>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.start_timer();
+        self.get_ready();
         self.core.submit(self.under.as_ref(), self.extra, closure)
     }
 
@@ -121,12 +122,12 @@ impl<'a> TaskBuilder<'a> {
     /// # Errors
     ///
     /// If there is no room or the pool is being shut down, with the closure.
-    pub fn try_submit<F, T>(self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
+    pub fn try_submit<F, T>(mut self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.start_timer();
+        self.get_ready();
         self.core
             .try_submit(self.under.as_ref(), self.extra, closure)
     }
@@ -136,12 +137,12 @@ impl<'a> TaskBuilder<'a> {
     /// # Errors
     ///
     /// If the pool is being shut down, with the closure.
-    pub fn execute<F, T>(self, closure: F) -> Result<TaskId, SubmitError<F>>
+    pub fn execute<F, T>(mut self, closure: F) -> Result<TaskId, SubmitError<F>>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.start_timer();
+        self.get_ready();
         self.core.execute(self.under.as_ref(), self.extra, closure)
     }
 }

@@ -24,6 +24,7 @@ use super::runs::{Passing, Run};
 use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Lane;
+use crate::stop::clock::Stamp;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
 use crate::task::context::{self, Circle, Worker, contained};
@@ -51,31 +52,35 @@ thread_locals! {
 #[derive(Debug)]
 pub(crate) struct Post {
     slot: Slot,
-    /// The tasks that wait, further up the worker's stack, for the one in the slot.
-    outer: Mutex<Vec<TaskRef>>,
+    /// The tasks that wait, further up the worker's stack, for the one in the slot; and since when each
+    /// runs, if that is known.
+    outer: Mutex<Vec<Shown>>,
 }
 
+/// A task that a worker runs, and since when, if that is known.
+pub(super) type Shown = (TaskRef, Option<Stamp>);
+
 impl Post {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(is_timed: bool) -> Self {
         Post {
-            slot: Slot::new(),
+            slot: Slot::new(is_timed),
             outer: Mutex::new(Vec::new()),
         }
     }
 
     /// The tasks that this worker is running.
-    pub(super) fn tasks(&self) -> Vec<TaskRef> {
+    pub(super) fn tasks(&self) -> Vec<Shown> {
         let mut tasks = self.shown();
-        tasks.retain(|task| !task.state().load().is_done());
+        tasks.retain(|(task, _)| !task.state().load().is_done());
         tasks
     }
 
     /// As [`tasks`](Self::tasks); one may have ended, as this drops none.
-    fn shown(&self) -> Vec<TaskRef> {
+    fn shown(&self) -> Vec<Shown> {
         let mut tasks = self.outer.lock().clone();
         if let Some(task) = self.slot.look() {
-            if !tasks.iter().any(|other| other.same(&task)) {
-                tasks.push(task);
+            if !tasks.iter().any(|(other, _)| other.same(&task)) {
+                tasks.push((task, self.slot.since()));
             }
         }
         tasks
@@ -181,7 +186,7 @@ impl Acting {
                     Ok(claimed) => {
                         slot.turn_to(index);
                         self.make_room();
-                        claimed.run_shown(lane);
+                        claimed.run_shown(lane, slot);
                     }
                     Err(task) => husks += usize::from(task.is_husk()),
                 }
@@ -276,10 +281,11 @@ impl Acting {
         let husks = core.home.ledger.book().count_husk();
         core.shared.left_queue(&core.home, husks);
         let post = self.post();
-        let outer = post.slot.look();
+        let outer = post.slot.look().map(|task| (task, post.slot.since()));
         post.outer.lock().extend(outer.clone());
         claimed.run(self.lane(), &post.slot);
-        if outer.is_some() {
+        if let Some((_, since)) = outer {
+            post.slot.set_since(since);
             let popped = post.outer.lock().pop();
             drop(popped);
         }
@@ -321,7 +327,7 @@ impl Acting {
     fn circle(
         &self,
         blocked: &[(usize, TaskRef)],
-        stacks: &[Vec<TaskRef>],
+        stacks: &[Vec<Shown>],
         task: &TaskRef,
     ) -> Option<Circle> {
         let search = Search {
@@ -342,12 +348,12 @@ struct Search<'a> {
     lane: usize,
     blocked: &'a [(usize, TaskRef)],
     /// What each worker runs.
-    stacks: &'a [Vec<TaskRef>],
+    stacks: &'a [Vec<Shown>],
 }
 
 impl<'a> Search<'a> {
     fn runs_on(&self, lane: usize, task: &TaskRef) -> bool {
-        self.stacks[lane].iter().any(|other| other.same(task))
+        self.stacks[lane].iter().any(|(other, _)| other.same(task))
     }
 
     /// Whether `task` cannot end before this worker goes on. If so, `path` says why.
@@ -366,7 +372,7 @@ impl<'a> Search<'a> {
             .filter(|(lane, _)| self.runs_on(*lane, task))
             .map(|(_, next)| next);
         // It closes no scope before the members have ended.
-        let running = self.stacks.iter().flatten();
+        let running = self.stacks.iter().flatten().map(|(other, _)| other);
         let members = running.filter(|other| is_opener(task, other));
         let leads = awaited
             .chain(members)

@@ -2,9 +2,8 @@
 
 use super::ledger::Entry;
 use super::{ShutdownReport, Straggler};
-use crate::stop::StopCause;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many tasks of a kind are printed by name.
 const SHOWN: usize = 10;
@@ -37,6 +36,7 @@ impl fmt::Display for ShutdownReport {
                 write!(f, "\n  {label:<13}  {count:>width$}{remark}")?;
             }
         }
+        self.times(f)?;
         let entries = &self.exceptions;
         self.entries(f, "panicked", &entries.panicked, stats.panicked)?;
         self.entries(f, "cancelled", &entries.cancelled, stats.cancelled)?;
@@ -74,6 +74,35 @@ impl ShutdownReport {
         }
     }
 
+    /// How soon tasks stopped, if some were asked to; and how long they waited and ran, if that is known.
+    fn times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let latency = self.stop_latency();
+        let rows = [
+            ("asked to seen", Some(latency.to_seen())),
+            ("asked to ended", Some(latency.to_ended())),
+            ("waited", self.waited()),
+            ("ran", self.ran()),
+        ];
+        let known = rows.iter().filter_map(|(label, durations)| {
+            let durations = durations.filter(|durations| durations.count() > 0)?;
+            Some((label, durations))
+        });
+        for (n, (label, durations)) in known.enumerate() {
+            if n == 0 {
+                write!(f, "\n{:16}", "times")?;
+                for column in ["p50", "p90", "p99", "max"] {
+                    write!(f, "  {column:>7}")?;
+                }
+            }
+            write!(f, "\n  {label:<14}")?;
+            for percent in [50.0, 90.0, 99.0, 100.0] {
+                let duration = durations.percentile(percent).unwrap_or_default();
+                write!(f, "  {:>7}", Short(duration))?;
+            }
+        }
+        Ok(())
+    }
+
     fn entries(
         &self,
         f: &mut fmt::Formatter<'_>,
@@ -103,9 +132,9 @@ impl ShutdownReport {
         }
         f.write_str("\nstill running:")?;
         for straggler in self.stragglers.iter().take(SHOWN) {
-            write!(f, "\n  {}", straggler.id)?;
+            write!(f, "\n  {}", straggler.id())?;
             name(f, straggler.name())?;
-            asked(f, straggler, self.taken)?;
+            asked(f, straggler)?;
         }
         left_out(f, self.stats.running, self.stragglers.len())
     }
@@ -123,17 +152,20 @@ fn left_out(f: &mut fmt::Formatter<'_>, count: u64, kept: usize) -> fmt::Result 
     Ok(())
 }
 
-fn asked(f: &mut fmt::Formatter<'_>, straggler: &Straggler, now: Instant) -> fmt::Result {
-    let Some(StopCause { reason, at, .. }) = straggler.cause() else {
-        return f.write_str("  was not asked to stop");
+fn asked(f: &mut fmt::Formatter<'_>, straggler: &Straggler) -> fmt::Result {
+    f.write_str(" ")?;
+    if let Some(running) = straggler.running_for() {
+        write!(f, " running for {};", Short(running))?;
+    }
+    let (Some(cause), Some(ago)) = (straggler.cause(), straggler.asked_ago()) else {
+        return f.write_str(" was not asked to stop");
     };
-    let ago = Ago(now.saturating_duration_since(*at));
-    let looked = if straggler.has_looked {
-        "has seen it"
-    } else {
-        "has not looked since"
-    };
-    write!(f, "  asked {ago} ({reason}), {looked}")
+    write!(f, " asked {} ago ({}), ", Short(ago), cause.reason)?;
+    match straggler.asked_to_seen() {
+        Some(after) => write!(f, "saw it after {}", Short(after)),
+        None if straggler.has_looked() => f.write_str("has seen it"),
+        None => f.write_str("has not looked since"),
+    }
 }
 
 /// The first line of a message that may be long.
@@ -161,16 +193,24 @@ impl fmt::Display for Tasks {
     }
 }
 
-/// A duration that has passed, to two figures or so.
-struct Ago(Duration);
+/// A duration, to two or three figures.
+struct Short(Duration);
 
-impl fmt::Display for Ago {
+impl fmt::Display for Short {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs_f64();
-        if seconds < 1.0 {
-            write!(f, "{:.0} ms ago", seconds * 1000.0)
-        } else {
-            write!(f, "{seconds:.1} s ago")
-        }
+        let nanos = self.0.as_nanos();
+        let (size, unit) = match nanos {
+            0..1_000 => return f.pad(&format!("{nanos} ns")),
+            1_000..1_000_000 => (1e3, "µs"),
+            1_000_000..1_000_000_000 => (1e6, "ms"),
+            _ => (1e9, "s"),
+        };
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "of a number of which three figures are shown"
+        )]
+        let value = nanos as f64 / size;
+        let places = usize::from(value < 10.0);
+        f.pad(&format!("{value:.places$} {unit}"))
     }
 }

@@ -21,12 +21,14 @@
 //! So a reader that comes after a handle has shown something finds it counted.
 
 use super::ids::{Mark, Marks};
+use super::latency::{Durations, Latency, StopLatency};
 use super::stats::Stats;
 use super::status::TaskId;
 use crate::stop::StopCause;
 use crate::sync::{
     Arc, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, Tries, fence, store_then_look,
 };
+use std::time::Duration;
 
 /// No more tasks from outside; running tasks may still submit.
 const DRAINING: u64 = 1;
@@ -67,12 +69,32 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(lanes: usize, details: usize) -> Self {
+    /// With so many lanes, that keeps the details of so many tasks of each kind, and how long tasks wait
+    /// and run if it is to.
+    pub(crate) fn new(lanes: usize, details: usize, timings: bool) -> Self {
+        let lane = |_| {
+            CachePadded::new(Lane {
+                times: timings.then(Box::default),
+                ..Lane::new()
+            })
+        };
         Ledger {
             admission: CachePadded::new(AtomicU64::new(0)),
-            lanes: (0..lanes).map(|_| CachePadded::new(Lane::new())).collect(),
+            lanes: (0..lanes).map(lane).collect(),
             book: Mutex::new(Book::new(details)),
         }
+    }
+
+    /// How long tasks have waited, and run, if that is kept.
+    fn times(&self) -> Option<LaneTimes> {
+        let mut all = None;
+        for times in self.lanes.iter().filter_map(|lane| lane.times.as_ref()) {
+            let times = times.lock();
+            let all = all.get_or_insert_with(LaneTimes::default);
+            all.waited.merge(&times.waited);
+            all.ran.merge(&times.ran);
+        }
+        all
     }
 
     /// Accepts so many tasks and says the id of the first, or that the door is closed to them. This
@@ -221,7 +243,11 @@ impl Ledger {
     pub(crate) fn closing_balance(&self) -> (Stats, u64, Exceptions) {
         let mut book = self.book.lock();
         let stats = self.stats_of(&book);
-        (stats, self.ids(), book.exceptions())
+        let exceptions = Exceptions {
+            times: self.times(),
+            ..book.exceptions()
+        };
+        (stats, self.ids(), exceptions)
     }
 }
 
@@ -231,6 +257,15 @@ pub(crate) struct Lane {
     /// Twice the number of tasks that were started, plus one while the worker is claiming.
     claims: AtomicU64,
     completed: AtomicU64,
+    /// How long tasks waited and ran, if that is kept.
+    times: Option<Box<Mutex<LaneTimes>>>,
+}
+
+/// How long tasks waited and ran.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LaneTimes {
+    pub(crate) waited: Durations,
+    pub(crate) ran: Durations,
 }
 
 impl Lane {
@@ -238,6 +273,16 @@ impl Lane {
         Lane {
             claims: AtomicU64::new(0),
             completed: AtomicU64::new(0),
+            times: None,
+        }
+    }
+
+    /// Keeps how long a task waited and ran.
+    pub(crate) fn keep_times(&self, times: Times) {
+        if let Some(lane) = &self.times {
+            let mut lane = lane.lock();
+            times.waited.into_iter().for_each(|it| lane.waited.add(it));
+            times.ran.into_iter().for_each(|it| lane.ran.add(it));
         }
     }
 
@@ -314,6 +359,18 @@ pub(crate) struct Entry {
     pub(crate) cause: Option<StopCause>,
     /// What a panic said.
     pub(crate) message: Option<Arc<str>>,
+    pub(crate) times: Times,
+}
+
+/// How long things took with one task, as far as it is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    /// From its submission to its start, or to when it was clear that it will not start.
+    pub(crate) waited: Option<Duration>,
+    /// From its start to its end.
+    pub(crate) ran: Option<Duration>,
+    /// If it was asked to stop while it ran.
+    pub(crate) latency: Option<Latency>,
 }
 
 /// What ended otherwise than by completing.
@@ -327,6 +384,7 @@ pub(crate) struct Book {
     refused_without_id: u64,
     taken: u64,
     late: u64,
+    latency: StopLatency,
     /// How many tasks are in the queue and will not be taken from it to be run.
     husks: usize,
     /// How many details of each kind are kept.
@@ -339,6 +397,8 @@ pub(crate) struct Book {
 pub(crate) struct Exceptions {
     pub(crate) marks: Marks,
     pub(crate) late: u64,
+    pub(crate) latency: StopLatency,
+    pub(crate) times: Option<LaneTimes>,
     pub(crate) cancelled: Vec<Entry>,
     pub(crate) never_started: Vec<Entry>,
     pub(crate) panicked: Vec<Entry>,
@@ -355,6 +415,7 @@ impl Book {
             refused_without_id: 0,
             taken: 0,
             late: 0,
+            latency: StopLatency::default(),
             husks: 0,
             most,
             details: Default::default(),
@@ -401,8 +462,16 @@ impl Book {
     }
 
     /// A task completed although it had been asked to stop.
-    pub(crate) fn completed_late(&mut self) {
+    pub(crate) fn completed_late(&mut self, latency: Option<Latency>) {
         self.late += 1;
+        self.note_latency(latency);
+    }
+
+    /// A task has ended that was asked to stop while it ran, if it was.
+    pub(crate) fn note_latency(&mut self, latency: Option<Latency>) {
+        if let Some(latency) = latency {
+            self.latency.add(latency);
+        }
     }
 
     fn keep(&mut self, kind: usize, mark: Mark, id: TaskId, entry: impl FnOnce() -> Entry) {
@@ -417,6 +486,8 @@ impl Book {
         Exceptions {
             marks: self.marks.snapshot(),
             late: self.late,
+            latency: self.latency.clone(),
+            times: None,
             cancelled,
             never_started,
             panicked,

@@ -3,24 +3,28 @@
 //! - `status`: a task's id, and the states it can be in.
 //! - `ledger`: where tasks are counted, each once on the way in and once on the way out.
 //! - `ids`: which task ended how, in memory that grows with the exceptions only.
+//! - `latency`: how long things took.
 //! - `stats`: the counts at one instant.
+//! - `detail`: what is known of one task.
 //! - `display`: the report as text.
 
+mod detail;
 mod display;
 pub(crate) mod ids;
+pub(crate) mod latency;
 pub(crate) mod ledger;
 mod stats;
 mod status;
 
+pub use detail::{Straggler, TaskDetail, TaskSnapshot};
+pub use latency::{Durations, StopLatency};
 pub use stats::Stats;
 pub use status::{TaskId, TaskStatus};
 
-use crate::stop::StopCause;
 use crate::sync::Arc;
 use ids::Mark;
-use ledger::{Entry, Exceptions};
+use ledger::Exceptions;
 use std::fmt;
-use std::time::Instant;
 
 /// How a pool is shut down. Later ones are stronger: a stronger mode strengthens a weaker one that
 /// is under way, and a weaker one changes nothing.
@@ -66,7 +70,6 @@ impl fmt::Display for Shutdown {
 pub struct ShutdownReport {
     pool: Option<Arc<str>>,
     mode: Option<Shutdown>,
-    taken: Instant,
     stats: Stats,
     ids: u64,
     exceptions: Arc<Exceptions>,
@@ -103,7 +106,6 @@ impl ShutdownReport {
         ShutdownReport {
             pool,
             mode,
-            taken: Instant::now(),
             stats,
             ids,
             exceptions: Arc::new(exceptions),
@@ -237,6 +239,22 @@ impl ShutdownReport {
         self.marked(Mark::Taken)
     }
 
+    /// How soon tasks stopped that were asked to while they ran: all of them, over the pool's life.
+    pub fn stop_latency(&self) -> &StopLatency {
+        &self.exceptions.latency
+    }
+
+    /// How long tasks waited from their submission to their start, if the pool was built with
+    /// [`timings`](crate::ThreadPoolBuilder::timings).
+    pub fn waited(&self) -> Option<&Durations> {
+        self.exceptions.times.as_ref().map(|times| &times.waited)
+    }
+
+    /// How long tasks ran, if the pool was built with [`timings`](crate::ThreadPoolBuilder::timings).
+    pub fn ran(&self) -> Option<&Durations> {
+        self.exceptions.times.as_ref().map(|times| &times.ran)
+    }
+
     fn marked(&self, mark: Mark) -> impl Iterator<Item = TaskId> + '_ {
         (0..self.ids)
             .filter(move |id| self.exceptions.marks.get(*id) == Some(mark))
@@ -263,6 +281,8 @@ impl ShutdownReport {
         let Exceptions {
             marks: _,
             late: _,
+            latency: _,
+            times: _,
             cancelled,
             never_started,
             panicked,
@@ -282,7 +302,6 @@ impl fmt::Debug for ShutdownReport {
         let ShutdownReport {
             pool,
             mode,
-            taken: _,
             stats,
             ids: _,
             exceptions: _,
@@ -296,97 +315,5 @@ impl fmt::Debug for ShutdownReport {
             .field("stragglers", stragglers)
             .field("is_final", &self.is_final())
             .finish_non_exhaustive()
-    }
-}
-
-/// One task that did not complete, in a [`ShutdownReport`].
-#[derive(Clone, Debug)]
-pub struct TaskDetail {
-    id: TaskId,
-    name: Option<Arc<str>>,
-    status: TaskStatus,
-    cause: Option<StopCause>,
-    message: Option<Arc<str>>,
-}
-
-impl TaskDetail {
-    fn new(status: TaskStatus, entry: &Entry) -> Self {
-        TaskDetail {
-            id: entry.id,
-            name: entry.name.clone(),
-            status,
-            cause: entry.cause.clone(),
-            message: entry.message.clone(),
-        }
-    }
-
-    /// The task's id.
-    pub fn id(&self) -> TaskId {
-        self.id
-    }
-
-    /// The task's name, if it was given one.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// How the task ended.
-    pub fn status(&self) -> TaskStatus {
-        self.status
-    }
-
-    /// What its panic said, if it panicked with a message.
-    pub fn panic_message(&self) -> Option<&str> {
-        self.message.as_deref()
-    }
-
-    /// Why it was stopped; `None` for a task that panicked and had not been asked to stop.
-    pub fn cause(&self) -> Option<&StopCause> {
-        self.cause.as_ref()
-    }
-}
-
-/// A task that was still running when a [`ShutdownReport`] was made.
-#[derive(Clone, Debug)]
-pub struct Straggler {
-    id: TaskId,
-    name: Option<Arc<str>>,
-    cause: Option<StopCause>,
-    has_looked: bool,
-}
-
-impl Straggler {
-    pub(crate) fn new(
-        id: TaskId,
-        name: Option<Arc<str>>,
-        cause: Option<StopCause>,
-        has_looked: bool,
-    ) -> Self {
-        Straggler {
-            id,
-            name,
-            cause,
-            has_looked,
-        }
-    }
-
-    /// The task's id.
-    pub fn id(&self) -> TaskId {
-        self.id
-    }
-
-    /// The task's name, if it was given one.
-    pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
-    }
-
-    /// Why, when and by whom the task was asked to stop; `None` if it was not asked.
-    pub fn cause(&self) -> Option<&StopCause> {
-        self.cause.as_ref()
-    }
-
-    /// Whether the task has looked at its stop event since it was set.
-    pub fn has_looked(&self) -> bool {
-        self.has_looked
     }
 }

@@ -21,6 +21,7 @@ pub(crate) mod any;
 mod callback;
 mod cause;
 mod cause_cell;
+pub(crate) mod clock;
 #[cfg(feature = "testing")]
 pub(crate) mod countdown;
 mod event;

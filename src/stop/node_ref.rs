@@ -5,6 +5,7 @@
 )]
 
 use super::cause::{StopCause, StopReason};
+use super::clock::Stamp;
 use super::listeners::{Key, Listen, Listeners, Topic};
 use super::node::{
     CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, Node, SET, SPECIAL, STEP, Side, Solo, TIMED,
@@ -518,6 +519,22 @@ impl NodeRef {
             }
         }
         Some(self.await_cause())
+    }
+
+    /// Notes when the one to whom this node was given first saw it set.
+    pub(crate) fn stamp_seen(&self) {
+        let now = Stamp::now();
+        // With its cause, it has a side that will be dropped.
+        if self.cause().is_some() {
+            let list = &self.side_or_new().listeners;
+            let list = list.get_or_init(|| Arc::new(Listeners::new()));
+            list.note_seen(now);
+        }
+    }
+
+    /// When that was.
+    pub(crate) fn seen_at(&self) -> Option<Stamp> {
+        self.listeners()?.seen_at()
     }
 
     /// The cause of a node whose own flag is set.

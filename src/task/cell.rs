@@ -20,6 +20,7 @@ use super::stash;
 use super::state::{State, WAITED, Word};
 use crate::report::TaskId;
 use crate::stop::StopEvent;
+use crate::stop::clock::Stamp;
 use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
 use crate::stop::timer::Timer;
 use crate::stop::wait::Registration;
@@ -58,6 +59,8 @@ pub(crate) struct Extra {
     pub(crate) start_before: Option<Instant>,
     /// Where these were given.
     pub(crate) location: &'static Location<'static>,
+    /// When it was submitted, if anybody wants to know.
+    pub(crate) submitted: Option<Stamp>,
     /// Listens for an event of the user's while the task is pending.
     pub(crate) watch: Mutex<Option<Registration>>,
 }
@@ -70,6 +73,7 @@ impl Extra {
             timeout: None,
             start_before: None,
             location: Location::caller(),
+            submitted: None,
             watch: Mutex::new(None),
         }
     }
@@ -80,11 +84,22 @@ pub(crate) trait Room: Send + Sync + 'static {
     /// Whether there may be something, or the task may be a member of a group.
     const ANY: bool;
     fn extra(&self) -> Option<&Extra>;
+    fn submitted(&self) -> Option<Stamp>;
+}
+
+/// What lies in the room of a cell that has one.
+#[derive(Clone, Copy)]
+pub(super) struct Found<'a> {
+    extra: Option<&'a Extra>,
+    submitted: Option<Stamp>,
 }
 
 impl Room for () {
     const ANY: bool = false;
     fn extra(&self) -> Option<&Extra> {
+        None
+    }
+    fn submitted(&self) -> Option<Stamp> {
         None
     }
 }
@@ -94,16 +109,24 @@ impl Room for Extra {
     fn extra(&self) -> Option<&Extra> {
         Some(self)
     }
+    fn submitted(&self) -> Option<Stamp> {
+        self.submitted
+    }
 }
 
-/// The task is a member of a group.
+/// The task may be a member of a group, and it may be known when it was submitted.
 #[derive(Debug)]
-pub(crate) struct Member;
+pub(crate) struct Noted {
+    pub(crate) submitted: Option<Stamp>,
+}
 
-impl Room for Member {
+impl Room for Noted {
     const ANY: bool = true;
     fn extra(&self) -> Option<&Extra> {
         None
+    }
+    fn submitted(&self) -> Option<Stamp> {
+        self.submitted
     }
 }
 
@@ -117,7 +140,7 @@ where
 {
     const TABLE: &'static Table = &Table::of::<F, T>(
         offset_of!(Cell<F, T, X>, contents),
-        if X::ANY { Some(extra::<F, T, X>) } else { None },
+        if X::ANY { Some(find::<F, T, X>) } else { None },
     );
     const KIND: &'static Kind =
         &super::life::kind(free_cell::<F, T, X>, offset_of!(Cell<F, T, X>, side));
@@ -144,13 +167,16 @@ unsafe fn free_cell<F, T, X>(node: NonNull<Node>, _others: &mut Vec<NodeRef>) ->
     unsafe { stash::give_back(parent, place.cast(), Layout::new::<Cell<F, T, X>>()) }
 }
 
-fn extra<F, T, X: Room>(task: &TaskRef) -> Option<&Extra> {
+fn find<F, T, X: Room>(task: &TaskRef) -> Found<'_> {
     let cell = task.0.as_ptr().cast::<Cell<F, T, X>>().as_ptr();
     // SAFETY: this function is called through the task's own table alone, so the types are right; the
     // cell lives as long as `task` is borrowed, and its extra is only ever shared. (A borrow of the
     // whole cell would borrow what a closure or value of a scope borrows; this does not.)
-    let extra: &X = unsafe { &(*cell).extra };
-    extra.extra()
+    let room: &X = unsafe { &(*cell).extra };
+    Found {
+        extra: room.extra(),
+        submitted: room.submitted(),
+    }
 }
 
 /// What a new task is made of, besides its closure.
@@ -292,7 +318,15 @@ impl TaskRef {
     }
 
     pub(super) fn extra(&self) -> Option<&Extra> {
-        self.table().extra.and_then(|extra| extra(self))
+        self.table().find.and_then(|find| find(self).extra)
+    }
+
+    /// When it was submitted, if that is known.
+    pub(crate) fn submitted(&self) -> Option<Stamp> {
+        match slab::around(self) {
+            Some(slab) => slab.submitted(),
+            None => self.table().find.and_then(|find| find(self).submitted),
+        }
     }
 
     pub(crate) fn shared_name(&self) -> Option<&Arc<str>> {
@@ -333,7 +367,7 @@ impl TaskRef {
     /// The task begins.
     #[inline]
     pub(super) fn begin(&self) {
-        if self.table().extra.is_some() {
+        if self.table().find.is_some() {
             self.begin_with_extra();
         }
     }
@@ -354,7 +388,7 @@ impl TaskRef {
     /// The task needs no timers any more, and need not listen for its start to be given up.
     #[inline]
     pub(super) fn stand_down(&self) {
-        if self.table().extra.is_some() {
+        if self.table().find.is_some() {
             self.stand_down_with_extra();
         }
     }
@@ -385,7 +419,7 @@ impl TaskRef {
     /// Whether there may be more to the task than its closure.
     #[inline]
     pub(super) fn has_room(&self) -> bool {
-        self.table().extra.is_some()
+        self.table().find.is_some()
     }
 
     /// Nothing that the task borrows will be touched any more.

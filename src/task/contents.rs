@@ -12,7 +12,7 @@
     reason = "a closure and then its value live in one place behind a thin pointer"
 )]
 
-use super::cell::{Extra, TaskRef};
+use super::cell::{Found, TaskRef};
 use super::context;
 use super::unwind::StopUnwind;
 use crate::stop::StopEvent;
@@ -53,8 +53,8 @@ pub(crate) enum Left {
     Payload(Option<Arc<str>>),
 }
 
-/// Finds the extra of a cell.
-pub(super) type ExtraOf = fn(&TaskRef) -> Option<&Extra>;
+/// Finds what lies in the room of a cell.
+pub(super) type Find = fn(&TaskRef) -> Found<'_>;
 
 /// What needs a cell's types. Each function asks for a cell of these types, with its contents that far
 /// behind its node.
@@ -69,12 +69,12 @@ pub(super) struct Table {
     pub(super) move_value: unsafe fn(&TaskRef, usize, NonNull<()>),
     pub(super) take_payload: unsafe fn(&TaskRef, usize) -> Payload,
     /// `None`: it has no room for one.
-    pub(super) extra: Option<ExtraOf>,
+    pub(super) find: Option<Find>,
 }
 
 impl Table {
     /// For cells that have their contents `offset` bytes behind their node.
-    pub(super) const fn of<F, T>(offset: usize, extra: Option<ExtraOf>) -> Table
+    pub(super) const fn of<F, T>(offset: usize, find: Option<Find>) -> Table
     where
         F: FnOnce(&StopEvent) -> T,
     {
@@ -93,7 +93,7 @@ impl Table {
             },
             move_value: move_value::<F, T>,
             take_payload: take_payload::<F, T>,
-            extra,
+            find,
         }
     }
 

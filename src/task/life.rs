@@ -18,7 +18,9 @@ use super::slab::Lent;
 use super::slot::Slot;
 use super::state::{Cancel, Claim, End, State, WAITED, Word};
 use crate::report::TaskStatus;
-use crate::report::ledger::{Entry, Lane};
+use crate::report::latency::Latency;
+use crate::report::ledger::{Entry, Lane, Times};
+use crate::stop::clock::Stamp;
 use crate::stop::listeners::{Listen, Topic};
 use crate::stop::node::{IN_SLAB, Kind, LISTENED, Node, NodeRef, SET};
 use crate::stop::timer::{Timer, on_timer_thread};
@@ -105,20 +107,22 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
     /// Runs the task, on a worker that counts in `lane` and shows what it runs in `slot`. Whatever
     /// the closure and the drops do, this returns.
     pub(crate) fn run(self, lane: &Lane, slot: &Slot) {
+        let started = slot.start();
         self.tell_of_start();
         let task = self.task.borrow();
         // SAFETY: this is the one use of the claim, which `self` was.
         let left = slot.showing(task, || unsafe { task.call() });
-        end(task, left, lane);
+        end(task, left, lane, started);
     }
 
     /// As [`run`](Self::run), for a worker that shows the task already.
-    pub(crate) fn run_shown(self, lane: &Lane) {
+    pub(crate) fn run_shown(self, lane: &Lane, slot: &Slot) {
+        let started = slot.start();
         self.tell_of_start();
         let task = self.task.borrow();
         // SAFETY: this is the one use of the claim, which `self` was.
         let left = unsafe { task.call() };
-        end(task, left, lane);
+        end(task, left, lane, started);
     }
 
     fn tell_of_start(&self) {
@@ -131,7 +135,7 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
 
 /// Ends a task whose closure has.
 #[inline]
-fn end(task: &TaskRef, left: Left, lane: &Lane) {
+fn end(task: &TaskRef, left: Left, lane: &Lane, started: Option<Stamp>) {
     // As it is for most tasks, there is nothing more to them.
     let has_room = task.has_room();
     if has_room {
@@ -151,7 +155,11 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
     };
     let asked = task.node().reads_set();
     if !word.is_taken() {
-        count(task, lane, end, asked, message);
+        if end == (End::Returned { seen: false }) && !asked && started.is_none() {
+            lane.complete();
+        } else {
+            count(task, lane, end, asked, message, started);
+        }
     }
     let before = if task.node().is_only() {
         task.state().finish_alone(end)
@@ -161,7 +169,8 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
     let was_asked = before.bits() & SET != 0 && !asked;
     if end == (End::Returned { seen: false }) && was_asked && !word.is_taken() {
         // It was asked between the count and the end.
-        task.home().ledger.book().completed_late();
+        let latency = times_of(task, true, None).latency;
+        task.home().ledger.book().completed_late(latency);
     }
     if before.is_waited() {
         task.node().tell(&[Topic::Started, Topic::Done]);
@@ -177,36 +186,82 @@ fn end(task: &TaskRef, left: Left, lane: &Lane) {
     }
 }
 
-#[inline]
-fn count(task: &TaskRef, lane: &Lane, end: End, asked: bool, message: Option<Arc<str>>) {
-    let book = || task.home().ledger.book();
+/// Counts a task that ends, with all that is to be known of it.
+#[cold]
+fn count(
+    task: &TaskRef,
+    lane: &Lane,
+    end: End,
+    asked: bool,
+    message: Option<Arc<str>>,
+    started: Option<Stamp>,
+) {
+    let times = times_of(task, asked, started);
+    if started.is_some() {
+        lane.keep_times(times);
+    }
+    let book = || {
+        let mut book = task.home().ledger.book();
+        book.note_latency(times.latency);
+        book
+    };
     match end {
         End::Returned { seen: false } => {
             if asked {
-                book().completed_late();
+                book().completed_late(None);
             }
             lane.complete();
         }
         End::Returned { seen: true } | End::Unwound => {
-            book().cancelled(task.id(), || entry(task));
+            book().cancelled(task.id(), || entry(task, times));
         }
         End::Panicked => {
             let entry = || Entry {
                 message,
-                ..entry(task)
+                ..entry(task, times)
             };
             book().panicked(task.id(), entry);
         }
     }
 }
 
-fn entry(task: &TaskRef) -> Entry {
+fn entry(task: &TaskRef, times: Times) -> Entry {
     Entry {
         id: task.id(),
         name: task.shared_name().cloned(),
         cause: task.node().cause(),
         message: None,
+        times,
     }
+}
+
+/// How long things took with a task that ends now.
+fn times_of(task: &TaskRef, asked: bool, started: Option<Stamp>) -> Times {
+    let now = Stamp::now();
+    let latency = || {
+        let cause = task.node().cause()?;
+        let asked = Stamp::of(cause.at);
+        Some(Latency {
+            seen: task.node().seen_at().map(|seen| seen.since(asked)),
+            ended: now.since(asked),
+        })
+    };
+    let submitted = task.submitted();
+    Times {
+        waited: started.and_then(|started| Some(started.since(submitted?))),
+        ran: started.map(|started| now.since(started)),
+        latency: if asked { latency() } else { None },
+    }
+}
+
+/// The entry of a task that will never start.
+fn entry_of_doomed(task: &TaskRef) -> Entry {
+    let waited = || Some(Stamp::now().since(task.submitted()?));
+    let times = Times {
+        waited: waited(),
+        ..Times::default()
+    };
+    entry(task, times)
 }
 
 /// What came of asking a task to stop.
@@ -229,12 +284,21 @@ pub(super) const fn kind(
     Kind {
         free,
         raise,
-        saw: |node| State::new(node.word()).note_seen(),
+        saw,
         reason: StopReason::Requested,
         others: Kind::NO_OTHERS,
         polled: Kind::NOT_COUNTED,
         expire,
         side,
+    }
+}
+
+/// Notes that a task has seen its stop, and when.
+fn saw(node: &NodeRef) {
+    let state = State::new(node.word());
+    if state.load().is_unseen() {
+        node.stamp_seen();
+        state.note_seen();
     }
 }
 
@@ -313,7 +377,7 @@ fn doom_alone<'a>(task: &'a TaskRef, cause: &StopCause) -> Result<Doomed<&'a Tas
         write_cause(task, before, cause);
         // One that was handed back is neither counted nor in the queue.
         let husks = (!before.is_taken()).then(|| {
-            book.never_started(task.id(), || entry(task));
+            book.never_started(task.id(), || entry_of_doomed(task));
             book.count_husk()
         });
         (before, husks)
@@ -366,7 +430,7 @@ pub(crate) fn doom_all(
                 any = true;
                 if let Cancel::NeverStarted(before) = task.state().cancel() {
                     write_cause(&task, before, cause);
-                    book.never_started(task.id(), || entry(&task));
+                    book.never_started(task.id(), || entry_of_doomed(&task));
                     count += 1;
                     some.push((task, before));
                 } else {

@@ -50,7 +50,7 @@ struct Setup {
 fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
     let count = || Arc::new(AtomicUsize::new(0));
     let (runs, closures, values) = (count(), count(), count());
-    let home = HomeRef::new(None, Ledger::new(1, 10), Arc::new(NoHost));
+    let home = HomeRef::new(None, Ledger::new(1, 10, false), Arc::new(NoHost));
     let birth = Birth {
         parent: home.node().clone(),
         id: home.ledger.admit(Caller::Outside, 1).unwrap(),
@@ -90,7 +90,7 @@ fn claim_and_run(home: &HomeRef, task: TaskRef) {
     let claimed = life::claim(task);
     lane.leave(claimed.is_ok());
     if let Ok(claimed) = claimed {
-        claimed.run(lane, &Slot::new());
+        claimed.run(lane, &Slot::new(false));
     }
 }
 
@@ -231,7 +231,7 @@ fn a_stop_is_seen_or_came_too_late() {
 fn a_look_at_a_slot_gets_a_living_task() {
     loom::model(|| {
         let it = setup(|_| {});
-        let slot = Arc::new(Slot::new());
+        let slot = Arc::new(Slot::new(false));
         let worker = thread::spawn({
             let (task, slot) = (it.task, Arc::clone(&slot));
             move || {
@@ -277,7 +277,7 @@ fn slab_setup() -> SlabSetup {
     let count = || Arc::new(AtomicUsize::new(0));
     let (closures, values, homes) = (count(), count(), count());
     let host = Arc::new(CountedHost(Counted(Arc::clone(&homes))));
-    let home = HomeRef::new(None, Ledger::new(1, 10), host);
+    let home = HomeRef::new(None, Ledger::new(1, 10, false), host);
     let mut draft = Draft::new(home.node().clone(), 2);
     for _ in 0..2 {
         let captured = Counted(Arc::clone(&closures));
@@ -289,7 +289,7 @@ fn slab_setup() -> SlabSetup {
     }
     let first = home.ledger.admit(Caller::Outside, 2).unwrap();
     // SAFETY: closures and values are `'static`, and there are some.
-    let slab = unsafe { draft.finish(first, first, true) };
+    let slab = unsafe { draft.finish(first, first, true, None) };
     let handles = [0, 1].map(|index| {
         // SAFETY: once for each task.
         let task = unsafe { slab.cells().handle(index) };
@@ -392,7 +392,7 @@ fn a_look_at_a_slab_gets_a_living_task() {
         }
         drop(it.handles);
         drop(it.home);
-        let slot = Arc::new(Slot::new());
+        let slot = Arc::new(Slot::new(false));
         let worker = thread::spawn({
             let (slab, slot) = (it.slab, Arc::clone(&slot));
             move || {

@@ -23,6 +23,7 @@ use super::stash;
 use super::state::State;
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::StopEvent;
+use crate::stop::clock::Stamp;
 use crate::stop::node::{Head, Kind, Member, Node, NodeRef};
 use crate::sync::UnsafeCell;
 use std::alloc::{self, Layout};
@@ -43,7 +44,9 @@ pub(crate) struct Slab {
     /// Written by everyone who takes or gives up a reference: each joiner, for each task.
     head: Head,
     /// So that what follows, which every worker reads for every task, lies in another cache line.
-    apart: [u64; 6],
+    apart: [u64; 5],
+    /// When it was submitted: a stamp, or zero.
+    submitted: u64,
     table: &'static Table,
     /// The id of the first task; those of the others follow.
     first: TaskId,
@@ -170,7 +173,13 @@ where
     ///
     /// The closures and the values are gone before anything that they borrow ends. (Trivially so when
     /// both are `'static`.) There is at least one closure.
-    pub(crate) unsafe fn finish(self, first: TaskId, batch: TaskId, accepted: bool) -> SlabRef {
+    pub(crate) unsafe fn finish(
+        self,
+        first: TaskId,
+        batch: TaskId,
+        accepted: bool,
+        submitted: Option<Stamp>,
+    ) -> SlabRef {
         let draft = ManuallyDrop::new(self);
         let (place, len) = (draft.place, draft.len);
         let small = |number: usize| u32::try_from(number).expect("a slab is small");
@@ -178,7 +187,8 @@ where
         let parent = unsafe { ptr::read(&raw const draft.parent) };
         let slab = Slab {
             head: Head::new(small(len + 1), Of::<F, T>::KIND),
-            apart: [0; 6],
+            apart: [0; 5],
+            submitted: submitted.map_or(0, Stamp::bits),
             table: Of::<F, T>::TABLE,
             first,
             batch,
@@ -284,6 +294,10 @@ pub(super) fn around(task: &TaskRef) -> Option<&Slab> {
 }
 
 impl Slab {
+    pub(super) fn submitted(&self) -> Option<Stamp> {
+        Stamp::from_bits(self.submitted)
+    }
+
     pub(super) fn table(&self) -> &'static Table {
         self.table
     }

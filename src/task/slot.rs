@@ -13,8 +13,9 @@
 
 use super::cell::TaskRef;
 use super::slab::SlabRef;
+use crate::stop::clock::Stamp;
 use crate::stop::node::Node;
-use crate::sync::{AtomicPtr, AtomicU32, Ordering, Tries};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, Tries};
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
@@ -31,6 +32,10 @@ pub(crate) struct Slot {
     shown: AtomicPtr<Node>,
     /// Which task of the slab, if a slab is shown.
     index: AtomicU32,
+    /// Whether it shows since when the task runs, too.
+    is_timed: bool,
+    /// A stamp, or zero.
+    since: AtomicU64,
 }
 
 /// An address that no node has.
@@ -43,11 +48,36 @@ const SLAB: usize = 2;
 const _: () = assert!(align_of::<Node>() > SLAB);
 
 impl Slot {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(is_timed: bool) -> Self {
         Slot {
             shown: AtomicPtr::new(ptr::null_mut()),
             index: AtomicU32::new(0),
+            is_timed,
+            since: AtomicU64::new(0),
         }
+    }
+
+    /// A task starts now. When that is, if anybody wants to know.
+    #[inline]
+    pub(crate) fn start(&self) -> Option<Stamp> {
+        self.is_timed.then(|| {
+            let now = Stamp::now();
+            self.set_since(Some(now));
+            now
+        })
+    }
+
+    /// Since when the task runs that is shown, if that is known.
+    pub(crate) fn since(&self) -> Option<Stamp> {
+        // Relaxed: a hint, that may be of the task before or behind.
+        Stamp::from_bits(self.since.load(Ordering::Relaxed))
+    }
+
+    /// The task that is shown runs since then.
+    pub(crate) fn set_since(&self, since: Option<Stamp>) {
+        // Relaxed: as above.
+        self.since
+            .store(since.map_or(0, Stamp::bits), Ordering::Relaxed);
     }
 
     /// Shows `task` while `f` runs, in place of what is shown. Called by the slot's own worker.

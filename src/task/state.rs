@@ -100,6 +100,11 @@ impl Word {
         self.0 & SEEN != 0
     }
 
+    /// Whether it runs, and has not seen its stop.
+    pub(crate) fn is_unseen(self) -> bool {
+        self.0 & PHASE == RUNNING && !self.seen()
+    }
+
     pub(crate) fn has_cause(self) -> bool {
         self.0 & CAUSED != 0
     }
@@ -320,12 +325,11 @@ impl<'a> State<'a> {
         // Relaxed: the exchange settles it.
         let mut word = self.0.load(Ordering::Relaxed);
         while word & PHASE == RUNNING && word & SEEN == 0 {
-            // Relaxed: the note is read by the claimer, after the closure has ended, and orders
-            // nothing else.
+            // Release: partner is the Acquire in `load`; the stamp of when it was seen came before.
             match self.0.compare_exchange_weak(
                 word,
                 word | SEEN,
-                Ordering::Relaxed,
+                Ordering::Release,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return,

@@ -13,12 +13,12 @@ pub mod testing;
 mod thread;
 
 pub use pool::{
-    BuildError, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,
+    BuildError, Graceful, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,
     ThreadPoolBuilder, UnhandledPanic,
 };
 pub use report::{
-    Durations, Shutdown, ShutdownReport, Stats, StopLatency, Straggler, TaskDetail, TaskId,
-    TaskSnapshot, TaskStatus,
+    Durations, Shutdown, ShutdownReport, Stats, Step, StopLatency, Straggler, Stragglers,
+    TaskDetail, TaskId, TaskSnapshot, TaskStatus,
 };
 pub use scope::{Scope, ScopedHandle, TaskGroup, TryScope, TryScopedHandle};
 pub use several::{

@@ -30,7 +30,7 @@ use super::queue::All;
 use super::shared::{Core, Shared};
 use super::worker::Post;
 use crate::report::ledger::Door;
-use crate::report::{Parts, Shutdown, ShutdownReport, Straggler, TaskSnapshot, TaskStatus};
+use crate::report::{Ending, Parts, Shutdown, ShutdownReport, Straggler, TaskSnapshot, TaskStatus};
 use crate::stop::StopCause;
 use crate::stop::clock::Stamp;
 use crate::stop::timer::on_timer_thread;
@@ -43,6 +43,7 @@ use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::SlabRef;
 use std::collections::BTreeSet;
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -60,6 +61,8 @@ pub(crate) struct Life {
     owned: bool,
     /// Listens for the event that the pool stops with.
     registration: Option<Registration>,
+    /// Who is to be woken when the last thread has ended.
+    wakers: Vec<Waker>,
 }
 
 /// What is given up when the threads have ended: to be dropped when no lock is held.
@@ -85,6 +88,7 @@ impl Life {
             threads: Vec::new(),
             owned: true,
             registration: None,
+            wakers: Vec::new(),
         }
     }
 }
@@ -336,8 +340,16 @@ impl Shared {
         }
         // Before the end of the thread is told, and so before a shutdown returns.
         contained(|| drop(last));
-        self.life.lock().alive -= 1;
+        let wakers = {
+            let mut life = self.life.lock();
+            life.alive -= 1;
+            let is_last = life.alive == 0;
+            is_last.then(|| std::mem::take(&mut life.wakers))
+        };
         self.thread_ended.notify_all();
+        for waker in wakers.into_iter().flatten() {
+            contained(|| waker.wake());
+        }
     }
 
     /// The pool was dropped.
@@ -411,8 +423,40 @@ impl Core {
 
     /// Waits until every worker thread has ended, or until `deadline`. Says whether they have.
     pub(super) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
+        self.wait_ended_unless(deadline, || false)
+    }
+
+    /// Lets those who wait for the threads look whether something else has happened.
+    pub(super) fn wake_waiting(&self) {
+        // Under the lock, or one who has looked and does not sleep yet would not hear of it.
+        drop(self.shared.life.lock());
+        self.shared.thread_ended.notify_all();
+    }
+
+    /// Wakes that one, besides others, when the last worker thread has ended. Says whether it has.
+    pub(super) fn wake_when_ended(&self, waker: &Waker) -> bool {
+        let fresh = waker.clone();
+        let mut life = self.shared.life.lock();
+        if life.alive == 0 {
+            return true;
+        }
+        if !life.wakers.iter().any(|known| known.will_wake(&fresh)) {
+            life.wakers.push(fresh);
+        }
+        false
+    }
+
+    /// As [`wait_ended`](Self::wait_ended), but gives up when `is_over`.
+    pub(super) fn wait_ended_unless(
+        &self,
+        deadline: Option<Instant>,
+        is_over: impl Fn() -> bool,
+    ) -> bool {
         let mut life = self.shared.life.lock();
         while life.alive > 0 {
+            if is_over() {
+                return false;
+            }
             let woken = wait_deadline(&self.shared.thread_ended, &mut life, deadline);
             if !woken && life.alive > 0 {
                 return false;
@@ -492,6 +536,8 @@ impl Core {
                 exceptions,
                 stragglers: stragglers.collect(),
                 pending: pending.iter().map(TaskRef::id).collect(),
+                ending: (stats.pending + stats.running > 0)
+                    .then(|| -> Arc<dyn Ending> { Arc::new(self.clone()) }),
             });
         }
     }

@@ -6,12 +6,13 @@
 //! - `idle`: how workers sleep and are woken.
 //! - `pending`: tasks that are handed back.
 //! - `worker`: how tasks are run, and joined from inside.
-//! - `lifecycle`: how a pool ends, and what it reports.
+//! - `lifecycle`, `graceful`: how a pool ends, and what it reports.
 //! - `shared`: what all of these share.
 
 mod build_error;
 mod builder;
 mod capacity;
+mod graceful;
 mod hooks;
 mod idle;
 mod lifecycle;
@@ -29,6 +30,7 @@ mod worker;
 
 pub use build_error::BuildError;
 pub use builder::ThreadPoolBuilder;
+pub use graceful::Graceful;
 pub use hooks::UnhandledPanic;
 pub use map::Map;
 pub use pending::PendingTask;

@@ -36,6 +36,7 @@ impl fmt::Display for ShutdownReport {
                 write!(f, "\n  {label:<13}  {count:>width$}{remark}")?;
             }
         }
+        self.steps_table(f)?;
         self.times(f)?;
         let entries = &self.exceptions;
         self.entries(f, "panicked", &entries.panicked, stats.panicked)?;
@@ -72,6 +73,27 @@ impl ShutdownReport {
         } else {
             f.write_str("all ended")
         }
+    }
+
+    fn steps_table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.steps.is_empty() {
+            return Ok(());
+        }
+        f.write_str("\nsteps             after     took")?;
+        for step in &self.steps {
+            let (after, took) = (Short(step.began()), Short(step.took()));
+            write!(f, "\n  {:<14} {after:>7}  {took:>7} ", step.mode())?;
+            let ended = [
+                ("completed", step.completed()),
+                ("cancelled", step.cancelled()),
+                ("never started", step.never_started()),
+                ("panicked", step.panicked()),
+            ];
+            for (label, count) in ended.into_iter().filter(|(_, count)| *count > 0) {
+                write!(f, "  {count} {label}")?;
+            }
+        }
+        Ok(())
     }
 
     /// How soon tasks stopped, if some were asked to; and how long they waited and ran, if that is known.

@@ -69,6 +69,17 @@ impl Chunk {
         }
     }
 
+    /// The offsets with that mark, rising.
+    fn offsets(&self, mark: Mark) -> impl Iterator<Item = u16> + '_ {
+        let (list, table) = match self {
+            Chunk::List(list) => (list.as_slice(), 0..0),
+            Chunk::Table(_) => (&[][..], 0..CHUNK_IDS as u16),
+        };
+        let listed = list.iter().filter(move |(_, other)| *other == mark);
+        let listed = listed.map(|(offset, _)| *offset);
+        listed.chain(table.filter(move |offset| self.get(*offset) == Some(mark)))
+    }
+
     fn get(&self, offset: u16) -> Option<Mark> {
         match self {
             Chunk::Table(table) => {
@@ -129,6 +140,15 @@ impl Marks {
         chunk.and_then(|chunk| chunk.get(offset))
     }
 
+    /// The ids with that mark, rising, of a snapshot.
+    pub(crate) fn ids(&self, mark: Mark) -> impl Iterator<Item = u64> + '_ {
+        debug_assert!(self.open.is_none(), "a snapshot");
+        self.closed.iter().flat_map(move |(index, chunk)| {
+            let ids = chunk.offsets(mark).map(u64::from);
+            ids.map(move |offset| (index << CHUNK_BITS) + offset)
+        })
+    }
+
     /// A copy to look things up in later.
     pub(crate) fn snapshot(&mut self) -> Marks {
         self.close();
@@ -169,6 +189,12 @@ mod tests {
         let copy = marks.snapshot();
         for id in plain.keys() {
             assert_eq!(copy.get(*id), plain.get(id).copied());
+        }
+        for mark in Mark::ALL {
+            let with_it = plain.iter().filter(|(_, other)| **other == mark);
+            let mut ids: Vec<_> = with_it.map(|(id, _)| *id).collect();
+            ids.sort_unstable();
+            assert!(copy.ids(mark).eq(ids));
         }
     }
 

@@ -6,20 +6,27 @@
 //! - `latency`: how long things took.
 //! - `stats`: the counts at one instant.
 //! - `detail`: what is known of one task.
+//! - `step`: the steps of a graceful shutdown.
+//! - `ending`: waiting for those who were left.
 //! - `display`: the report as text.
 
 mod detail;
 mod display;
+mod ending;
 pub(crate) mod ids;
 pub(crate) mod latency;
 pub(crate) mod ledger;
 mod stats;
 mod status;
+mod step;
 
 pub use detail::{Straggler, TaskDetail, TaskSnapshot};
+pub(crate) use ending::Ending;
+pub use ending::Stragglers;
 pub use latency::{Durations, StopLatency};
 pub use stats::Stats;
 pub use status::{TaskId, TaskStatus};
+pub use step::Step;
 
 use crate::sync::Arc;
 use ids::Mark;
@@ -77,6 +84,9 @@ pub struct ShutdownReport {
     stragglers: Vec<Straggler>,
     /// In rising order.
     pending: Vec<TaskId>,
+    steps: Vec<Step>,
+    /// The pool, unless the report is final.
+    ending: Option<Arc<dyn Ending>>,
 }
 
 /// What a report is made of.
@@ -88,6 +98,7 @@ pub(crate) struct Parts {
     pub(crate) exceptions: Exceptions,
     pub(crate) stragglers: Vec<Straggler>,
     pub(crate) pending: Vec<TaskId>,
+    pub(crate) ending: Option<Arc<dyn Ending>>,
 }
 
 impl ShutdownReport {
@@ -100,6 +111,7 @@ impl ShutdownReport {
             exceptions,
             mut stragglers,
             mut pending,
+            ending,
         } = parts;
         stragglers.sort_by_key(Straggler::id);
         pending.sort_unstable();
@@ -111,7 +123,25 @@ impl ShutdownReport {
             exceptions: Arc::new(exceptions),
             stragglers,
             pending,
+            steps: Vec::new(),
+            ending,
         }
+    }
+
+    pub(crate) fn with_steps(self, steps: Vec<Step>) -> Self {
+        ShutdownReport { steps, ..self }
+    }
+
+    /// The steps that a [graceful shutdown](crate::ThreadPool::shutdown_graceful) went through, in order. Of any other,
+    /// none.
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// What is left to be waited for. If the report is final, nothing is.
+    pub fn into_stragglers(mut self) -> Stragglers {
+        let ending = self.ending.take();
+        Stragglers::new(self, ending)
     }
 
     /// All the counts.
@@ -221,12 +251,28 @@ impl ShutdownReport {
         Some(&self.stragglers[place])
     }
 
-    /// The ids of all accepted tasks with that status, rising. Looks at every id of the pool's life.
+    /// The ids of all accepted tasks with that status, rising. Those that completed are found by looking at every id of
+    /// the pool's life; all others are listed.
     pub fn ids(&self, status: TaskStatus) -> impl Iterator<Item = TaskId> + '_ {
-        (0..self.ids)
-            .filter(|id| self.exceptions.marks.get(*id) != Some(Mark::Refused))
-            .map(TaskId::new)
-            .filter(move |id| self.status_of(*id) == Some(status))
+        let mark = match status {
+            TaskStatus::Cancelled => Some(Mark::Cancelled),
+            TaskStatus::NeverStarted => Some(Mark::NeverStarted),
+            TaskStatus::Panicked => Some(Mark::Panicked),
+            TaskStatus::Completed | TaskStatus::Pending | TaskStatus::Running => None,
+        };
+        let completed = match status {
+            TaskStatus::Completed => 0..self.ids,
+            _ => 0..0,
+        };
+        let is_completed = |id: &TaskId| self.status_of(*id) == Some(TaskStatus::Completed);
+        let running = self.stragglers.iter().map(Straggler::id);
+        let pending = self.pending.iter().copied();
+        let is = move |other| status == other;
+        let marked = mark.into_iter().flat_map(|mark| self.marked(mark));
+        marked
+            .chain(completed.map(TaskId::new).filter(is_completed))
+            .chain(running.filter(move |_| is(TaskStatus::Running)))
+            .chain(pending.filter(move |_| is(TaskStatus::Pending)))
     }
 
     /// The ids of the tasks that were refused, rising.
@@ -256,9 +302,7 @@ impl ShutdownReport {
     }
 
     fn marked(&self, mark: Mark) -> impl Iterator<Item = TaskId> + '_ {
-        (0..self.ids)
-            .filter(move |id| self.exceptions.marks.get(*id) == Some(mark))
-            .map(TaskId::new)
+        self.exceptions.marks.ids(mark).map(TaskId::new)
     }
 
     /// The tasks that did not complete, by kind and then in the order in which they ended, as far as
@@ -307,11 +351,14 @@ impl fmt::Debug for ShutdownReport {
             exceptions: _,
             stragglers,
             pending: _,
+            steps,
+            ending: _,
         } = self;
         f.debug_struct("ShutdownReport")
             .field("pool", pool)
             .field("mode", mode)
             .field("stats", stats)
+            .field("steps", steps)
             .field("stragglers", stragglers)
             .field("is_final", &self.is_final())
             .finish_non_exhaustive()

@@ -117,7 +117,8 @@ fn batches_joined_from_inside_leave_nothing_behind() {
 }
 
 fn executed_batches_leave_nothing_behind() {
-    let pool = ThreadPool::new(2);
+    let pool = ThreadPool::builder().threads(2).report_details(0);
+    let pool = pool.build().unwrap();
     let burst = |tasks: u64| {
         let handles = pool.submit_all((0..tasks).map(|n| move |_: &StopEvent| vec![n; 8]));
         for (n, handle) in handles.into_iter().enumerate() {
@@ -135,7 +136,6 @@ fn executed_batches_leave_nothing_behind() {
             task.wait();
         }
     };
-    // The details of the report too.
     burst(4_000);
     let rounds = rounds(100, 500);
     let (_, stayed) = growth(|| (0..rounds).for_each(|_| burst(1_000)));

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod interop;
 mod once;
 mod pool;
 mod report;

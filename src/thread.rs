@@ -9,7 +9,7 @@ use crate::report::{TaskId, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::Arc;
 use crate::task::cell::{Birth, Extra, TaskRef};
-use crate::task::context::{self, Circle, Worker};
+use crate::task::context::{self, Awaited, Circle, Worker};
 use crate::task::home::{Home, HomeRef, Host};
 use crate::task::life::{self, Claimed, Doomed, first_word};
 use crate::task::slot::Slot;
@@ -379,9 +379,17 @@ impl Worker for AloneWorker {
         Ok(())
     }
 
-    fn block(&self, task: &TaskRef, _wait: &mut dyn FnMut()) -> Result<(), Circle> {
-        Err(Circle(vec![task.id()]))
+    fn block(&self, awaited: Awaited, wait: &mut dyn FnMut()) -> Result<(), Circle> {
+        match awaited {
+            Awaited::AnyOf(tasks) => Err(Circle(tasks.iter().map(TaskRef::id).collect())),
+            Awaited::AllOf(_) => {
+                wait();
+                Ok(())
+            }
+        }
     }
+
+    fn tend(&self) {}
 }
 
 /// The host of a task that has no pool.

@@ -38,11 +38,12 @@ use crate::stop::wait::Registration;
 use crate::sync::{Arc, Ordering, wait_deadline, yield_now};
 use crate::task::cell::TaskRef;
 use crate::task::context::contained;
-use crate::task::group::Sort;
+use crate::task::group::{GroupRef, Sort};
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::SlabRef;
 use std::collections::BTreeSet;
+use std::mem;
 use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -120,6 +121,33 @@ impl Fallen {
     }
 }
 
+/// What is left to the workers to be dropped.
+pub(crate) enum Grave {
+    Task(Doomed),
+    /// What was left to this scope.
+    Scope(GroupRef),
+}
+
+/// Closures that have been left to others, who are to hear of it.
+#[must_use = "those who are to drop them have to hear of it"]
+struct Left {
+    /// Those of scopes, which who closes the scope is to drop.
+    scoped: Vec<Doomed>,
+    /// Groups of which the workers have some to drop: one may wait for it.
+    groups: Vec<GroupRef>,
+}
+
+impl Left {
+    fn leave(self, shared: &Shared) {
+        let scopes = life::groups_of(&self.scoped);
+        life::leave_to_scopes(self.scoped);
+        shared.dig_for_scopes(scopes);
+        for group in self.groups {
+            group.poke();
+        }
+    }
+}
+
 impl Shared {
     /// Begins or strengthens a shutdown, takes from the queue what will never start, and wakes those
     /// who wait for it.
@@ -133,14 +161,15 @@ impl Shared {
     }
 
     /// As [`close`](Self::close), but leaves the drops of the closures to a worker.
-    fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &StopCause) {
-        let (fallen, tell) = {
+    fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &StopCause) -> Left {
+        let (fallen, tell, left) = {
             let mut life = self.life.lock();
             let mut fallen = self.close_locked(&mut life, home, mode, cause);
             let tell: Vec<_> = fallen.doomed.iter().filter_map(Doomed::listened).collect();
+            let (scoped, others) = life::part_scoped(mem::take(&mut fallen.doomed));
             // Under the lock of `life`, so that no worker ends in between.
-            self.dig(&mut fallen.doomed);
-            (fallen, tell)
+            let groups = self.dig(others);
+            (fallen, tell, Left { scoped, groups })
         };
         for doomed in tell {
             doomed.tell();
@@ -148,6 +177,7 @@ impl Shared {
         self.give_back(fallen.count);
         self.check_finished(home);
         self.idle.wake_all();
+        left
     }
 
     fn close_locked(
@@ -251,28 +281,50 @@ impl Shared {
         self.idle.wake_all();
     }
 
-    /// Gives closures to those who are to drop them: to the closers of scopes, and to the workers.
-    fn dig(&self, doomed: &mut Vec<Doomed>) {
-        life::leave_to_scopes(doomed);
-        let mut graveyard = self.graveyard.lock();
-        graveyard.append(doomed);
-        // Release: partner is the Acquire in `has_graves`.
-        self.graves.store(graveyard.len(), Ordering::Release);
-    }
-
-    /// Leaves the drops of closures to a worker, if there is one.
-    pub(super) fn bury(&self, mut doomed: Vec<Doomed>) {
-        life::leave_to_scopes(&mut doomed);
+    /// Lets the workers, too, drop what was left to these: whoever is to close them may wait for such a drop before.
+    fn dig_for_scopes(&self, scopes: Vec<GroupRef>) {
+        if scopes.is_empty() {
+            return;
+        }
         {
             let life = self.life.lock();
             if life.serving > 0 {
-                self.dig(&mut doomed);
+                let mut graveyard = self.graveyard.lock();
+                graveyard.extend(scopes.into_iter().map(Grave::Scope));
+                // Release: as in `dig`.
+                self.graves.store(graveyard.len(), Ordering::Release);
             }
         }
-        // The last worker has ended: there is nobody else.
-        for doomed in doomed {
-            doomed.drop_closure();
-        }
+        self.idle.notify();
+    }
+
+    /// Leaves closures to the workers. The groups to which some of them belong are to be poked.
+    fn dig(&self, doomed: Vec<Doomed>) -> Vec<GroupRef> {
+        let groups = life::groups_of(&doomed);
+        let mut graveyard = self.graveyard.lock();
+        graveyard.extend(doomed.into_iter().map(Grave::Task));
+        // Release: partner is the Acquire in `has_graves`.
+        self.graves.store(graveyard.len(), Ordering::Release);
+        groups
+    }
+
+    /// Leaves the drops of closures to a worker, if there is one.
+    pub(super) fn bury(&self, doomed: Vec<Doomed>) {
+        let (scoped, others) = life::part_scoped(doomed);
+        let left = {
+            let life = self.life.lock();
+            if life.serving > 0 {
+                Ok(self.dig(others))
+            } else {
+                Err(others)
+            }
+        };
+        let groups = left.unwrap_or_else(|others| {
+            // The last worker has ended: there is nobody else.
+            others.into_iter().for_each(Doomed::drop_closure);
+            Vec::new()
+        });
+        Left { scoped, groups }.leave(self);
         self.idle.notify();
     }
 
@@ -307,17 +359,18 @@ impl Shared {
     /// Drops closures that a shutdown has left to the workers.
     pub(super) fn tend_graveyard(&self) {
         loop {
-            let doomed = {
+            let grave = {
                 let mut graveyard = self.graveyard.lock();
-                let doomed = graveyard.pop();
+                let grave = graveyard.pop();
                 // Relaxed: what is to be seen is that there is something, not that there is nothing.
                 self.graves.store(graveyard.len(), Ordering::Relaxed);
-                doomed
+                grave
             };
-            let Some(doomed) = doomed else {
-                return;
-            };
-            doomed.drop_closure();
+            match grave {
+                Some(Grave::Task(doomed)) => doomed.drop_closure(),
+                Some(Grave::Scope(scope)) => scope.tend_graves(),
+                None => return,
+            }
         }
     }
 
@@ -344,7 +397,7 @@ impl Shared {
             let mut life = self.life.lock();
             life.alive -= 1;
             let is_last = life.alive == 0;
-            is_last.then(|| std::mem::take(&mut life.wakers))
+            is_last.then(|| mem::take(&mut life.wakers))
         };
         self.thread_ended.notify_all();
         for waker in wakers.into_iter().flatten() {
@@ -379,6 +432,11 @@ impl Shared {
 }
 
 impl Core {
+    /// Whether everything is to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.shared.life.lock().mode == Some(Shutdown::StopAll)
+    }
+
     /// A task was pushed, and the pool was found closing. If it is one that takes what is pending,
     /// the closer may have looked before the push: its work is done again.
     #[cold]
@@ -415,10 +473,12 @@ impl Core {
     /// Begins or strengthens a shutdown; what was pending is dropped by a worker.
     pub(super) fn begin_and_leave(&self, mode: Shutdown, cause: &StopCause) {
         let Core { home, shared } = self;
-        shared.close_and_leave(home, mode, cause);
+        let left = shared.close_and_leave(home, mode, cause);
         if mode == Shutdown::StopAll {
             home.node().raise(cause);
         }
+        // Only now: a scope that ends finds the event set.
+        left.leave(shared);
     }
 
     /// Waits until every worker thread has ended, or until `deadline`. Says whether they have.
@@ -467,7 +527,7 @@ impl Core {
 
     /// Joins the threads, which are about to end, so that their local destructors have run too.
     pub(super) fn join_threads(&self) {
-        let threads = std::mem::take(&mut self.shared.life.lock().threads);
+        let threads = mem::take(&mut self.shared.life.lock().threads);
         for thread in threads {
             // The last owner of the pool may be a local value of one of its threads, which is dropped
             // when that thread has ceased to be a worker.
@@ -480,7 +540,7 @@ impl Core {
 
     /// Lets the threads go: they end by themselves, and nobody joins them.
     pub(super) fn detach_threads(&self) {
-        drop(std::mem::take(&mut self.shared.life.lock().threads));
+        drop(mem::take(&mut self.shared.life.lock().threads));
     }
 
     /// The tasks that have not ended: those that run, and then those that are pending, in order.

@@ -49,20 +49,20 @@ impl Core {
         let twin = unsafe { task.twin() };
         // SAFETY: it was born with a handle, for this `T`, and this is it.
         let handle = unsafe { TaskHandle::new(twin) };
-        match (refusal, group.node().cause()) {
+        let stopped = || group.node().cause().or_else(|| group.stopped());
+        match (refusal, stopped()) {
             (Some(refusal), cause) => {
                 let cause = cause.unwrap_or_else(|| refusal.cause());
                 Doomed::refused(task, &cause).drop_closure();
             }
             (None, Some(cause)) => life::doom_unqueued(&task, &cause),
-            (None, None) => {
-                self.push(if group.is_scope() {
-                    Entry::of_member(task.clone())
-                } else {
-                    Entry::of_task(task.clone(), true)
-                });
-                group.add(task);
-            }
+            // First to those who stop, then to those who start.
+            (None, None) if group.add(&task) => match group.sort() {
+                Sort::Inside => self.push_to_scope(Entry::of_member(task)),
+                Sort::Outside => self.push(Entry::of_member(task)),
+                Sort::Owned => self.push(Entry::of_task(task, true)),
+            },
+            (None, None) => {}
         }
         handle
     }

@@ -5,13 +5,14 @@
 //! - `queue`, `runs`, `capacity`: where they wait; batches at the head of the queue.
 //! - `idle`: how workers sleep and are woken.
 //! - `pending`: tasks that are handed back.
-//! - `worker`: how tasks are run, and joined from inside.
+//! - `worker`, `circles`: how tasks are run, and joined from inside; waits that could never end.
 //! - `lifecycle`, `graceful`: how a pool ends, and what it reports.
 //! - `shared`: what all of these share.
 
 mod build_error;
 mod builder;
 mod capacity;
+mod circles;
 mod graceful;
 mod hooks;
 mod idle;
@@ -115,7 +116,8 @@ impl ThreadPool {
     /// Submits a task.
     ///
     /// One allocation. If the queue is bounded and full it waits for room, in turn; a task that
-    /// submits to its own pool does not wait, and is let over the limit. Once a shutdown has begun
+    /// submits to its own pool does not wait, and is let over the limit; one of another pool waits no longer than it is
+    /// asked to stop, and then what it submits never starts. Once a shutdown has begun
     /// the task is refused: its closure is dropped at once and its handle says that it never started.
     /// [`try_submit`](Self::try_submit) gives the closure back instead.
     #[track_caller]
@@ -147,7 +149,8 @@ impl ThreadPool {
     ///
     /// # Errors
     ///
-    /// If the pool is being shut down. The closure is in the error.
+    /// If the pool is being shut down. The closure is in the error. Also, as [`Full`](SubmitError::Full), if the task that
+    /// submits is asked to stop while it waits for room.
     pub fn execute<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
     where
         F: FnOnce(&StopEvent) -> T + Send + 'static,

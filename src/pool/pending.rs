@@ -50,7 +50,8 @@ impl PendingTask {
     /// begin has passed, it never starts.
     ///
     /// The event that it is given is still under that of the pool that handed it back. Inside another task it
-    /// is a task of its own, which that one waits for: that one's stop does not reach it.
+    /// is a task of its own, which that one waits for: that one's stop does not reach it. Joins in a circle that leads
+    /// through it are not found.
     pub fn run(self) -> TaskStatus {
         let task = self.task.clone();
         let cause = match task.expired() {

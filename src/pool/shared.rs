@@ -1,16 +1,16 @@
 //! What the workers, the submitters and the owner of a pool share.
 
 use super::capacity::Capacity;
+use super::circles::Blocked;
 use super::hooks::{Hooks, UnhandledPanic};
 use super::idle::Idle;
-use super::lifecycle::Life;
+use super::lifecycle::{Grave, Life};
 use super::queue::Queue;
 use super::worker::Post;
 use crate::report::{Shutdown, TaskId};
 use crate::stop::StopCause;
 use crate::stop::node::NodeRef;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
-use crate::task::cell::TaskRef;
 use crate::task::home::{Home, HomeRef, Host, home_of};
 use crate::task::life::Doomed;
 use std::any::Any;
@@ -29,8 +29,8 @@ pub(crate) struct Shared {
     pub(super) capacity: Option<Capacity>,
     /// What each worker shows of itself.
     pub(super) posts: Box<[Post]>,
-    /// The workers that wait for a task, and for which. See `worker.rs`.
-    pub(super) blocked: Mutex<Vec<(usize, TaskRef)>>,
+    /// The workers that sleep until something has happened, and what. See `circles.rs`.
+    pub(super) blocked: Mutex<Vec<Blocked>>,
     pub(super) life: Mutex<Life>,
     /// A worker thread has ended.
     pub(super) thread_ended: Condvar,
@@ -39,7 +39,7 @@ pub(crate) struct Shared {
     /// How many there are in the graveyard: to be looked at without the lock.
     pub(super) graves: AtomicUsize,
     /// Closures that a worker is to drop.
-    pub(super) graveyard: Mutex<Vec<Doomed>>,
+    pub(super) graveyard: Mutex<Vec<Grave>>,
 }
 
 impl Host for Shared {
@@ -93,6 +93,10 @@ impl Core {
     /// The node that all tasks of the pool are under.
     pub(crate) fn node(&self) -> &NodeRef {
         self.home.node()
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.shared.posts.len()
     }
 
     /// Whether that is a task of the pool.

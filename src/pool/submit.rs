@@ -458,6 +458,15 @@ impl Core {
         }
     }
 
+    /// As [`push`](Self::push), of a member of a scope that a running task has opened: only what stops everything takes it
+    /// from the queue.
+    pub(super) fn push_to_scope(&self, entry: Entry) {
+        self.shared.queue.push(entry);
+        if self.shared.idle.notify() && self.is_stopping() {
+            self.pushed_while_closing();
+        }
+    }
+
     #[inline]
     pub(super) fn push(&self, entry: Entry) {
         self.shared.queue.push(entry);

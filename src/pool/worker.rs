@@ -11,14 +11,9 @@
 //!
 //! # Circles
 //!
-//! A worker that must sleep until a task which has started ends, first looks whether that task waits
-//! for the worker: it follows, under one lock, from the task to the blocked worker on whose stack it
-//! is, to the task for which that worker waits, and so on. If it comes back to itself, nobody in the
-//! circle could ever go on, and the join is refused. A task that has opened a scope waits for its members,
-//! whether it has come to the scope's end or not. A worker is added to the list of the blocked in
-//! the same hold of the lock, so of several that close a circle at the same moment one is last and
-//! finds it.
+//! A worker that must sleep looks first whether that would ever end: see `circles.rs`.
 
+use super::circles::Picture;
 use super::queue::Work;
 use super::runs::{Passing, Run};
 use super::shared::Core;
@@ -27,8 +22,7 @@ use crate::report::ledger::Lane;
 use crate::stop::clock::Stamp;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
-use crate::task::context::{self, Circle, Worker, contained};
-use crate::task::group::is_opener;
+use crate::task::context::{self, Awaited, Circle, Worker, contained};
 use crate::task::home::Home;
 use crate::task::life::{self, Claimed};
 use crate::task::slab::SlabRef;
@@ -322,66 +316,6 @@ impl Acting {
         let used = base.abs_diff(address_of_stack());
         used.saturating_mul(8) / self.core.shared.stack_size.max(1)
     }
-
-    /// The circle that waiting for `task` would close, given who waits for what already.
-    fn circle(
-        &self,
-        blocked: &[(usize, TaskRef)],
-        stacks: &[Vec<Shown>],
-        task: &TaskRef,
-    ) -> Option<Circle> {
-        let search = Search {
-            lane: self.lane,
-            blocked,
-            stacks,
-        };
-        let mut path = Vec::new();
-        search
-            .leads_back(task, &mut path)
-            .then(|| Circle(path.iter().map(|task| task.id()).collect()))
-    }
-}
-
-/// Looks for a way from a task that is to be waited for back to the worker that would wait.
-struct Search<'a> {
-    /// Of that worker.
-    lane: usize,
-    blocked: &'a [(usize, TaskRef)],
-    /// What each worker runs.
-    stacks: &'a [Vec<Shown>],
-}
-
-impl<'a> Search<'a> {
-    fn runs_on(&self, lane: usize, task: &TaskRef) -> bool {
-        self.stacks[lane].iter().any(|(other, _)| other.same(task))
-    }
-
-    /// Whether `task` cannot end before this worker goes on. If so, `path` says why.
-    fn leads_back(&self, task: &'a TaskRef, path: &mut Vec<&'a TaskRef>) -> bool {
-        if path.iter().any(|other| other.same(task)) {
-            // A circle of others, who have been refused.
-            return false;
-        }
-        path.push(task);
-        if self.runs_on(self.lane, task) {
-            return true;
-        }
-        let awaited = self
-            .blocked
-            .iter()
-            .filter(|(lane, _)| self.runs_on(*lane, task))
-            .map(|(_, next)| next);
-        // It closes no scope before the members have ended.
-        let running = self.stacks.iter().flatten().map(|(other, _)| other);
-        let members = running.filter(|other| is_opener(task, other));
-        let leads = awaited
-            .chain(members)
-            .any(|next| self.leads_back(next, path));
-        if !leads {
-            path.pop();
-        }
-        leads
-    }
 }
 
 impl Worker for Acting {
@@ -406,17 +340,17 @@ impl Worker for Acting {
         Err(Circle(Vec::new()))
     }
 
-    fn block(&self, task: &TaskRef, wait: &mut dyn FnMut()) -> Result<(), Circle> {
+    fn block(&self, awaited: Awaited, wait: &mut dyn FnMut()) -> Result<(), Circle> {
         let blocked = &self.core.shared.blocked;
         // To be dropped when the lock is not held.
         let stacks: Vec<_>;
         {
             let mut list = blocked.lock();
             stacks = self.core.shared.posts.iter().map(Post::shown).collect();
-            if let Some(circle) = self.circle(&list, &stacks, task) {
+            if let Some(circle) = Picture::new(&list, &stacks).circle(self.lane, &awaited) {
                 return Err(circle);
             }
-            list.push((self.lane, task.clone()));
+            list.push((self.lane, awaited));
         }
         drop(stacks);
         wait();
@@ -427,6 +361,13 @@ impl Worker for Acting {
         };
         drop(removed);
         Ok(())
+    }
+
+    fn tend(&self) {
+        let shared = &self.core.shared;
+        if shared.has_graves() {
+            shared.tend_graveyard();
+        }
     }
 }
 

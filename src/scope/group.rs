@@ -46,7 +46,7 @@ impl TaskGroup {
         T: Send + 'static,
     {
         let work = Arc::clone(&self.work);
-        let closure = move |stop: &StopEvent| work.call(|| closure(stop));
+        let closure = move |stop: &StopEvent| work.call(stop, closure);
         // SAFETY: both are `'static`.
         unsafe { self.work.submit(closure) }
     }
@@ -70,12 +70,13 @@ impl TaskGroup {
         self.work.stop_event()
     }
 
-    /// How many of its tasks have not ended.
+    /// How many of its tasks have not ended, or still drop what they had captured: it may be a moment behind their
+    /// handles.
     pub fn len(&self) -> usize {
         self.work.len()
     }
 
-    /// Whether all of its tasks have ended.
+    /// Whether all of its tasks have ended, as for [`len`](Self::len).
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -89,7 +90,9 @@ impl TaskGroup {
     ///
     /// # Panics
     ///
-    /// With the first panic of one of its tasks, once.
+    /// With the first panic of one of its tasks, once. And if it could never end, because a task of the group waits
+    /// for the caller, or is the caller.
+    #[track_caller]
     pub fn wait(&self) -> Result<(), Stopped> {
         self.work.wait();
         self.result()

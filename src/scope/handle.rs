@@ -44,6 +44,41 @@ impl<T> ScopedHandle<'_, T> {
         self.handle.is_done()
     }
 
+    /// The task's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.handle.name()
+    }
+
+    /// Whether the closure has not begun and may still begin.
+    pub fn is_pending(&self) -> bool {
+        self.handle.is_pending()
+    }
+
+    /// Whether the closure has begun and not ended.
+    pub fn is_running(&self) -> bool {
+        self.handle.is_running()
+    }
+
+    /// Asks the task to stop in so much time, as [`TaskHandle::cancel_after`].
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn cancel_after(&self, duration: Duration) {
+        self.handle.cancel_after(duration);
+    }
+
+    /// Blocks until the task has begun or ended, as [`TaskHandle::wait_started`].
+    ///
+    /// # Panics
+    ///
+    /// If that could never be, because the task waits for the caller.
+    #[track_caller]
+    pub fn wait_started(&self) {
+        self.handle.wait_started();
+    }
+
     /// Asks the task to stop, as [`TaskHandle::cancel`]. The scope then ends with `Err`, unless the task
     /// completes all the same.
     #[track_caller]
@@ -162,11 +197,52 @@ impl<'scope, T> TryScopedHandle<'scope, T> {
         self.handle.is_done()
     }
 
+    /// The task's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.handle.name()
+    }
+
+    /// Whether the closure has not begun and may still begin.
+    pub fn is_pending(&self) -> bool {
+        self.handle.is_pending()
+    }
+
+    /// Whether the closure has begun and not ended.
+    pub fn is_running(&self) -> bool {
+        self.handle.is_running()
+    }
+
+    /// Asks the task to stop in so much time, as [`TaskHandle::cancel_after`].
+    ///
+    /// # Panics
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn cancel_after(&self, duration: Duration) {
+        self.handle.cancel_after(duration);
+    }
+
+    /// Blocks until the task has begun or ended, as [`TaskHandle::wait_started`].
+    ///
+    /// # Panics
+    ///
+    /// If that could never be, because the task waits for the caller.
+    #[track_caller]
+    pub fn wait_started(&self) {
+        self.handle.wait_started();
+    }
+
     /// Asks the task to stop, as [`TaskHandle::cancel`]. The scope then ends with an error, unless the task
     /// completes all the same.
     #[track_caller]
     pub fn cancel(&self) -> CancelOutcome {
         self.handle.cancel()
+    }
+
+    /// As [`cancel`](Self::cancel), with a reason.
+    #[track_caller]
+    pub fn cancel_with(&self, reason: StopReason) -> CancelOutcome {
+        self.handle.cancel_with(reason)
     }
 
     /// The task's stop event, as [`TaskHandle::stop_event`]. It may outlive the scope.
@@ -187,6 +263,11 @@ impl<'scope, T> TryScopedHandle<'scope, T> {
     #[track_caller]
     pub fn wait(&self) {
         self.handle.wait();
+    }
+
+    /// As [`TaskHandle::wait_timeout`].
+    pub fn wait_timeout(&self, timeout: Duration) -> bool {
+        self.handle.wait_timeout(timeout)
     }
 
     /// Blocks until the task has ended, and gives what it succeeded with.

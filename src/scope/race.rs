@@ -1,9 +1,10 @@
 //! The first success of several tasks.
 
 use super::scoped::scope;
+use super::work::Work;
 use crate::pool::{Core, Submitter, ThreadPool};
 use crate::stop::{StopCause, StopEvent, StopReason, Stopped};
-use crate::sync::Mutex;
+use crate::sync::{Condvar, Mutex, wait_deadline};
 use std::panic::Location;
 
 /// What a race has come to.
@@ -12,6 +13,44 @@ struct Finish<T, E> {
     /// The first error.
     lost: Option<E>,
 }
+
+/// How many closures have been fetched and are not gone.
+struct Track {
+    running: Mutex<usize>,
+    fewer: Condvar,
+}
+
+/// One closure, until it has been called or dropped.
+struct Runner<'a>(&'a Track);
+
+impl Track {
+    fn start(&self) -> Runner<'_> {
+        *self.running.lock() += 1;
+        Runner(self)
+    }
+
+    /// Waits until there are fewer than so many.
+    fn wait_below(&self, most: usize) {
+        let mut running = self.running.lock();
+        while *running >= most {
+            wait_deadline(&self.fewer, &mut running, None);
+        }
+    }
+
+    fn is_full(&self, most: usize) -> bool {
+        *self.running.lock() >= most
+    }
+}
+
+impl Drop for Runner<'_> {
+    fn drop(&mut self) {
+        *self.0.running.lock() -= 1;
+        self.0.fewer.notify_all();
+    }
+}
+
+/// How many closures are fetched, for each thread of the pool, before one is done.
+const AHEAD: usize = 8;
 
 fn race<'env, I, F, T, E>(
     core: &Core,
@@ -24,55 +63,73 @@ where
     T: Send + 'env,
     E: From<Stopped> + Send + 'env,
 {
+    let most = AHEAD * core.threads();
+    let track = Track {
+        running: Mutex::new(0),
+        fewer: Condvar::new(),
+    };
     let finish = Mutex::new(Finish {
         won: None,
         lost: None,
     });
-    let all = scope(core, location, |s| {
-        let finish = &finish;
-        for closure in closures {
-            if s.work.cause().is_some() {
-                break;
-            }
-            s.submit(move |stop| match closure(stop) {
-                Ok(value) => {
-                    let mut finish = finish.lock();
-                    if finish.won.is_none() {
-                        finish.won = Some(value);
-                        s.work.fail();
-                    } else {
-                        drop(finish);
-                        drop(value);
-                    }
+    let run = |s: &Work, closure: F, stop: &StopEvent| match closure(stop) {
+        Ok(value) => {
+            let mut finish = finish.lock();
+            let late = match finish.won {
+                Some(_) => Some(value),
+                None => {
+                    s.fail();
+                    finish.won.replace(value)
                 }
-                Err(error) => {
-                    let mut finish = finish.lock();
-                    if finish.lost.is_none() {
-                        finish.lost = Some(error);
-                    } else {
-                        drop(finish);
-                        drop(error);
-                    }
-                }
-            });
+            };
+            drop(finish);
+            drop(late);
         }
-    });
-    match (finish.into_inner(), all) {
-        (
-            Finish {
-                won: Some(value), ..
-            },
-            _,
-        ) => Ok(value),
+        Err(error) => {
+            let mut finish = finish.lock();
+            let later = match finish.lost {
+                Some(_) => Some(error),
+                None => finish.lost.replace(error),
+            };
+            drop(finish);
+            drop(later);
+        }
+    };
+    let take = || {
+        let mut finish = finish.lock();
+        (finish.won.take(), finish.lost.take())
+    };
+    let all = scope(
+        core,
+        location,
+        |s| {
+            for closure in closures {
+                // An iterator that does not end must not fill the memory: a worker runs some of them itself.
+                while track.is_full(most) && s.work.cause().is_none() && s.work.help() {}
+                if s.work.cause().is_none() {
+                    track.wait_below(most);
+                }
+                if let Some(cause) = s.work.cause() {
+                    // Not all have been tried.
+                    return Some(cause);
+                }
+                let (runner, run) = (track.start(), &run);
+                s.submit(move |stop| {
+                    let _runner = runner;
+                    run(&s.work, closure, stop);
+                });
+            }
+            None
+        },
+        || drop(take()),
+    );
+    match (take(), all) {
+        ((Some(value), _), _) => Ok(value),
         // Stopped from outside: what the tasks made of that is its echo.
         (_, Err(stopped)) => Err(stopped.into()),
-        (
-            Finish {
-                lost: Some(error), ..
-            },
-            Ok(()),
-        ) => Err(error),
-        (Finish { lost: None, .. }, Ok(())) => {
+        (_, Ok(Some(cause))) => Err(Stopped::new(cause).into()),
+        ((None, Some(error)), Ok(None)) => Err(error),
+        ((None, None), Ok(None)) => {
             let reason = StopReason::custom("a race without tasks");
             Err(Stopped::new(StopCause::at(reason, location)).into())
         }

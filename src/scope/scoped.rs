@@ -36,7 +36,7 @@ impl<'scope, 'env> Scope<'scope, 'env> {
         // SAFETY: closure and value live for `'scope`, for which this scope is borrowed. That ends after the
         // call of `Work::run` in which it is lent to its body: scopes are made by `scope` alone, and its body
         // has to do for any `'scope`, so it cannot know one that ends earlier.
-        let handle = unsafe { work.submit(move |stop: &StopEvent| work.call(|| closure(stop))) };
+        let handle = unsafe { work.submit(move |stop: &StopEvent| work.call(stop, closure)) };
         ScopedHandle::new(handle)
     }
 
@@ -72,13 +72,14 @@ pub(super) fn scope<'env, R>(
     core: &Core,
     location: &'static Location<'static>,
     body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+    clear: impl FnOnce(),
 ) -> Result<R, Stopped> {
     let scope = Scope {
         work: Work::new(core, false, location),
         scope: PhantomData,
         env: PhantomData,
     };
-    scope.work.run(|| body(&scope))
+    scope.work.run(|| body(&scope), clear)
 }
 
 impl ThreadPool {
@@ -139,7 +140,7 @@ impl ThreadPool {
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     {
-        scope(self.core(), Location::caller(), body)
+        scope(self.core(), Location::caller(), body, || {})
     }
 }
 
@@ -158,6 +159,6 @@ impl Submitter {
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     {
-        scope(self.core(), Location::caller(), body)
+        scope(self.core(), Location::caller(), body, || {})
     }
 }

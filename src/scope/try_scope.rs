@@ -51,7 +51,7 @@ impl<'scope, 'env, E: Send + 'env> TryScope<'scope, 'env, E> {
     {
         let (work, error) = (&self.work, &self.error);
         let closure = move |stop: &StopEvent| {
-            work.call(|| match closure(stop) {
+            work.call(stop, |stop| match closure(stop) {
                 Ok(value) => Some(value),
                 Err(failure) => {
                     error.keep(failure);
@@ -102,14 +102,16 @@ pub(super) fn try_scope<'env, R, E: From<Stopped> + Send + 'env>(
         scope: PhantomData,
         env: PhantomData,
     };
-    let result = scope.work.run(|| {
+    let take_error = || scope.error.0.lock().take();
+    let body = || {
         body(&scope).map_err(|failure| {
             scope.error.keep(failure);
             let cause = StopCause::at(StopReason::SiblingFailed, location);
             scope.work.stop(&cause);
         })
-    });
-    let error = scope.error.0.lock().take();
+    };
+    let result = scope.work.run(body, || drop(take_error()));
+    let error = take_error();
     match (error, result) {
         (Some(error), _) => Err(error),
         (None, Ok(Ok(result))) => Ok(result),

@@ -61,6 +61,11 @@ impl Work {
         self.group.node().cause()
     }
 
+    /// Runs a pending task, on a worker of the pool. False: this is none, or there is none.
+    pub(super) fn help(&self) -> bool {
+        self.group.help()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.group.len()
     }
@@ -90,11 +95,12 @@ impl Work {
         unsafe { self.core.submit_member(&self.group, closure) }
     }
 
-    /// Calls a task's code. A panic is kept, and stops the others; the task's handle gets a copy.
-    pub(super) fn call<T>(&self, code: impl FnOnce() -> T) -> T {
-        match catch_unwind(AssertUnwindSafe(code)) {
+    /// Calls a task's code, which is given this event. A panic is kept, and stops the others; the task's handle gets a
+    /// copy.
+    pub(super) fn call<T>(&self, stop: &StopEvent, code: impl FnOnce(&StopEvent) -> T) -> T {
+        match catch_unwind(AssertUnwindSafe(|| code(stop))) {
             Ok(value) => value,
-            Err(payload) if is_stop_unwind(&*payload) => resume_unwind(payload),
+            Err(payload) if is_stop_unwind(&*payload) && stop.peek() => resume_unwind(payload),
             Err(payload) => {
                 let copy = copy_of(&*payload);
                 self.panicked(payload);
@@ -119,13 +125,21 @@ impl Work {
     }
 
     /// Waits for all tasks. A worker of the pool runs those that are pending.
+    ///
+    /// # Panics
+    ///
+    /// If that could never end, of work that is owned.
+    #[track_caller]
     pub(super) fn wait(&self) {
-        self.group.wait(true, None);
+        if let Err(circle) = self.group.wait(true, None) {
+            panic!("the group was not waited for: {circle}");
+        }
     }
 
     /// Waits for all tasks, at most until `deadline`. Says whether they have ended.
     pub(super) fn wait_until(&self, deadline: Option<Instant>) -> bool {
-        self.group.wait(false, deadline)
+        // Only who helps is ever refused.
+        self.group.wait(false, deadline).unwrap_or(false)
     }
 
     /// Nothing above stops it from now on.
@@ -143,8 +157,12 @@ impl Work {
     }
 
     /// Calls `body`, and waits for all tasks, whatever it did. A panic, the body's or a task's, is re-raised
-    /// then; and if a task did not complete, there is no result.
-    pub(super) fn run<R>(&self, body: impl FnOnce() -> R) -> Result<R, Stopped> {
+    /// then, after a call of `clear` to drop what tasks have left elsewhere; and if a task did not complete, there is no result.
+    pub(super) fn run<R>(
+        &self,
+        body: impl FnOnce() -> R,
+        clear: impl FnOnce(),
+    ) -> Result<R, Stopped> {
         let result = catch_unwind(AssertUnwindSafe(body));
         let result = result.map_err(|payload| {
             let location = self.group.location();
@@ -157,8 +175,11 @@ impl Work {
         });
         self.wait();
         self.close();
+        self.group.forget();
         if let Some(payload) = self.take_panic() {
+            // Not while it unwinds: a second panic would abort the process.
             contained(|| drop(result));
+            contained(clear);
             resume_unwind(payload);
         }
         match result {
@@ -169,7 +190,10 @@ impl Work {
                     Err(stopped)
                 }
             },
-            Err(Some(unwinding)) => resume_unwind(unwinding),
+            Err(Some(unwinding)) => {
+                contained(clear);
+                resume_unwind(unwinding)
+            }
             Err(None) => unreachable!("the body's panic was kept, and nobody else takes it"),
         }
     }

@@ -14,6 +14,7 @@ pub struct AsCompleted<T> {
     /// By place; `None` once it has been yielded.
     handles: Vec<Option<TaskHandle<T>>>,
     deadline: Option<Instant>,
+    timed_out: bool,
 }
 
 /// Yields each of these handles when its task has ended, in the order in which they do; those that have ended
@@ -24,7 +25,7 @@ pub struct AsCompleted<T> {
 ///
 /// # Panics
 ///
-/// When the last task that is left waits for the caller, and so could never end.
+/// When all the tasks that are left wait for the caller, and so could never end.
 ///
 /// ```
 /// use stoppable::{ThreadPool, as_completed};
@@ -51,6 +52,7 @@ pub fn as_completed<T>(handles: impl IntoIterator<Item = TaskHandle<T>>) -> AsCo
         finished,
         handles,
         deadline: None,
+        timed_out: false,
     }
 }
 
@@ -77,9 +79,16 @@ impl<T> Iterator for AsCompleted<T> {
     type Item = TaskHandle<T>;
 
     fn next(&mut self) -> Option<TaskHandle<T>> {
+        if self.timed_out {
+            return None;
+        }
         match self.finished.next(self.deadline.is_none(), self.deadline) {
             Next::Place(place) => self.handles[place].take(),
-            Next::None | Next::TimedOut => None,
+            Next::None => None,
+            Next::TimedOut => {
+                self.timed_out = true;
+                None
+            }
             Next::Circle(task, Circle(circle)) => {
                 panic!("{}", TaskError::would_deadlock(&task, circle))
             }
@@ -87,7 +96,7 @@ impl<T> Iterator for AsCompleted<T> {
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let most = self.remaining();
+        let most = if self.timed_out { 0 } else { self.remaining() };
         let least = if self.deadline.is_none() { most } else { 0 };
         (least, Some(most))
     }

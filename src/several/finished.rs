@@ -3,7 +3,7 @@
 use crate::stop::listeners::{Key, Listen, Topic};
 use crate::sync::{Arc, Condvar, Mutex, spin_loop, wait_deadline};
 use crate::task::cell::TaskRef;
-use crate::task::context::{self, Circle};
+use crate::task::context::{self, Awaited, Circle};
 use crate::task::life::listen;
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -43,7 +43,7 @@ pub(super) struct Finished {
     tasks: Vec<Option<(TaskRef, Option<Key>)>>,
     /// How many have not been fetched.
     left: usize,
-    /// No task before this place is pending.
+    /// All tasks before this place have begun.
     begun: usize,
 }
 
@@ -55,7 +55,7 @@ pub(super) enum Next {
     None,
     /// The time has passed.
     TimedOut,
-    /// The one that is left waits for the caller.
+    /// All that are left, of which this is the first, wait for the caller.
     Circle(TaskRef, Circle),
 }
 
@@ -123,19 +123,25 @@ impl Finished {
         }
     }
 
-    /// Runs the first task that is pending, if it is one of the pool that this thread works for.
+    /// Runs the first task that is pending and may be run, if this thread works for its pool.
     fn help(&mut self) {
+        let has_begun = |task: &TaskRef| task.state().load().has_begun();
         while let Some(slot) = self.tasks.get(self.begun) {
-            if let Some((task, _)) = slot {
-                if !task.state().load().has_begun() {
-                    if let Some(worker) = context::worker_of(task.home()) {
-                        // If there is neither stack nor a thread for it, another worker runs it.
-                        let _ = worker.help(task);
-                        return;
-                    }
-                }
+            if slot.as_ref().is_some_and(|(task, _)| !has_begun(task)) {
+                break;
             }
             self.begun += 1;
+        }
+        let tasks = self.tasks[self.begun..].iter().flatten();
+        for (task, _) in tasks.filter(|(task, _)| !has_begun(task)) {
+            let Some(worker) = context::worker_of(task.home()) else {
+                continue;
+            };
+            // If there is neither stack nor a thread for it, or it has been handed back, others run it.
+            let _ = worker.help(task);
+            if has_begun(task) {
+                return;
+            }
         }
     }
 
@@ -161,15 +167,18 @@ impl Finished {
             }
             place = places.pop_front();
         };
-        // Of several it is enough that one can end, so only the last one is looked at.
-        let last = self.tasks.iter().flatten().next();
-        match last.filter(|_| helps && self.left == 1) {
-            Some((task, _)) => match context::worker_of(task.home()) {
-                Some(worker) => worker
-                    .block(task, &mut sleep)
-                    .map_err(|circle| (task.clone(), circle))?,
-                None => sleep(),
-            },
+        let left = || self.tasks.iter().flatten().map(|(task, _)| task);
+        let worker = left().find_map(|task| context::worker_of(task.home()));
+        match worker.filter(|_| helps) {
+            Some(worker) => {
+                let tasks: Vec<_> = left().cloned().collect();
+                let first = tasks.first().cloned();
+                // Of several it is enough that one ends.
+                let blocked = worker.block(Awaited::AnyOf(tasks), &mut sleep);
+                if let (Err(circle), Some(first)) = (blocked, first) {
+                    return Err((first, circle));
+                }
+            }
             None => sleep(),
         }
         Ok(place)

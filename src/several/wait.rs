@@ -87,8 +87,15 @@ fn wait<'a, T: 'a>(
             }
         }
     }
-    let places = tasks.iter().map(|(place, _)| *place);
-    waited.unfinished = places.filter(|place| !done.contains(place)).collect();
+    for (place, handle) in tasks.iter().filter(|(place, _)| !done.contains(place)) {
+        // Its note may be on the way.
+        let list = if handle.is_done() {
+            &mut waited.done
+        } else {
+            &mut waited.unfinished
+        };
+        list.push(*place);
+    }
     waited
 }
 
@@ -98,7 +105,7 @@ fn wait<'a, T: 'a>(
 ///
 /// # Panics
 ///
-/// When the last task that is left waits for the caller, and so could never end.
+/// When all the tasks that are left wait for the caller, and so could never end.
 ///
 /// ```
 /// use stoppable::{ThreadPool, wait_all};
@@ -126,7 +133,7 @@ pub fn wait_all_timeout<'a, T: 'a>(
 ///
 /// # Panics
 ///
-/// When there is one task, and it waits for the caller.
+/// When all of the tasks wait for the caller, and so could never end.
 ///
 /// ```
 /// use stoppable::{ThreadPool, wait_any};
@@ -155,7 +162,7 @@ pub fn wait_any_timeout<'a, T: 'a>(
 ///
 /// # Panics
 ///
-/// When the last task that is left waits for the caller, and so could never end.
+/// When all the tasks that are left wait for the caller, and so could never end.
 ///
 /// ```
 /// use stoppable::{ThreadPool, wait_first_error};

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "a node with more behind it")]
 
 use super::cause::StopReason;
-use super::node::{Kind, Node, NodeRef, SPECIAL, Side, Solo};
+use super::node::{Kind, NESTED, Node, NodeRef, SPECIAL, Side, Solo};
 use std::mem::offset_of;
 use std::ptr::NonNull;
 
@@ -43,13 +43,24 @@ fn others(node: &NodeRef) -> &[NodeRef] {
     &any.others
 }
 
+/// The first word of a node with these parents, the others besides its first.
+pub(crate) fn word_of(first: &NodeRef, others: &[NodeRef]) -> u32 {
+    if others.is_empty() {
+        return 0;
+    }
+    let mut parents = others.iter().chain([first]);
+    let is_nested = parents.any(|parent| parent.chain().any(|node| node.is_special()));
+    SPECIAL | if is_nested { NESTED } else { 0 }
+}
+
 /// A node that is set when any of these is.
 pub(crate) fn any(first: NodeRef, others: Vec<NodeRef>) -> NodeRef {
     if others.is_empty() {
         return NodeRef::plain(Some(first));
     }
+    let word = word_of(&first, &others);
     let node = Box::new(Any {
-        node: Solo::new(SPECIAL, 1, &ANY, Some(first)),
+        node: Solo::new(word, 1, &ANY, Some(first)),
         others: others.into(),
         side: Side::new(),
     });

@@ -89,6 +89,10 @@ impl Drop for Callback {
 }
 
 impl Listen for Callback {
+    fn is_code(&self) -> bool {
+        true
+    }
+
     fn notify(&self) {
         self.run();
     }

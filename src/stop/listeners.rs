@@ -22,6 +22,11 @@ pub(crate) trait Listen: Send + Sync {
 
     /// What is left to do, and may take long, once everyone has been notified.
     fn afterwards(&self) {}
+
+    /// Whether `notify` calls code of the user's, which may take long.
+    fn is_code(&self) -> bool {
+        false
+    }
 }
 
 /// What a listener wants to hear of.
@@ -117,7 +122,7 @@ impl Listeners {
     pub(super) fn keep_waker(&self, waker: Option<Waker>) {
         let stale = mem::replace(&mut self.inner.lock().waker, waker);
         // Wakers are foreign code: the lock was let go.
-        drop(stale);
+        contained(|| drop(stale));
     }
 
     /// Says whether the listener was still there, and so has not heard and never will.
@@ -127,7 +132,7 @@ impl Listeners {
         removed.is_some()
     }
 
-    /// Takes those of the topics off the list and tells them, in the order in which they came.
+    /// Takes those of the topics off the list and tells them, in the order in which they came, but for callbacks, which come later.
     pub(crate) fn notify(&self, topics: &[Topic]) {
         let hears = |entry: &Entry| topics.contains(&entry.0);
         let (first, others, waker) = {
@@ -148,8 +153,12 @@ impl Listeners {
             (first, others, inner.waker.take_if(|_| done))
         };
         let first = first.map(|(_, entry)| entry);
-        for (_, listener) in first.iter().chain(others.values()) {
-            listener.notify();
+        // Those who wait do not wait for the user's code.
+        for is_code in [false, true] {
+            let all = first.iter().chain(others.values());
+            for (_, listener) in all.filter(|(_, listener)| listener.is_code() == is_code) {
+                listener.notify();
+            }
         }
         for (_, listener) in first.iter().chain(others.values()) {
             listener.afterwards();

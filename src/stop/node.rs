@@ -22,6 +22,7 @@
 //! | 3 | `IN_SLAB`: the node is in a slab | its maker |
 //! | 4 | `SPECIAL`: it has more parents than one, or counts polls | its maker |
 //! | 5 | `TIMED`: the timers may know it | `stop/timer.rs` |
+//! | 6 | `NESTED`: it is `SPECIAL`, and an ancestor is too | its maker |
 //! | 8–31 | a task's lifecycle | `task/state.rs` alone |
 //!
 //! # Invariants
@@ -56,6 +57,8 @@ pub(crate) const IN_SLAB: u32 = 1 << 3;
 pub(crate) const SPECIAL: u32 = 1 << 4;
 /// The timers may know the node.
 pub(crate) const TIMED: u32 = 1 << 5;
+/// The node is `SPECIAL`, and one of its ancestors is.
+pub(crate) const NESTED: u32 = 1 << 6;
 
 /// How a node of some kind is freed, and what else setting it does.
 pub(crate) struct Kind {
@@ -226,7 +229,7 @@ impl Node {
     }
 
     /// Whether the node has several parents, or counts polls.
-    pub(super) fn is_special(&self) -> bool {
+    pub(crate) fn is_special(&self) -> bool {
         // Relaxed: the bit was written before the node was shared, and stays.
         self.word.load(Ordering::Relaxed) & SPECIAL != 0
     }

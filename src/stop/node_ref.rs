@@ -8,7 +8,8 @@ use super::cause::{StopCause, StopReason};
 use super::clock::Stamp;
 use super::listeners::{Key, Listen, Listeners, Topic};
 use super::node::{
-    CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, Node, SET, SPECIAL, STEP, Side, Solo, TIMED,
+    CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, NESTED, Node, SET, SPECIAL, STEP, Side, Solo,
+    TIMED,
 };
 use super::timer::{self, Timer};
 use super::wait::Place;
@@ -300,7 +301,7 @@ impl NodeRef {
             // Relaxed: an unset event says nothing about other memory. See `confirm` for a set one.
             if node.word().load(Ordering::Relaxed) & (SET | SPECIAL) != 0 {
                 // From the start again, so that this loop has nothing to remember.
-                return self.look_closely(POLL, 0);
+                return self.look_closely(POLL);
             }
             match node.parent() {
                 Some(parent) => node = parent,
@@ -312,30 +313,24 @@ impl NodeRef {
     /// The walk again, when there is something on the way.
     #[cold]
     #[inline(never)]
-    fn look_closely(&self, poll: bool, depth: u32) -> bool {
-        if depth > DEEP {
-            // Not in as many calls, but with a list.
-            return self.chain().any(|node| {
-                if poll {
-                    (node.kind().polled)(node);
-                }
-                node.confirm()
-            });
-        }
+    fn look_closely(&self, poll: bool) -> bool {
         let mut node = self;
         loop {
-            // Relaxed: the bit was written before the node was shared, and stays.
-            if node.word().load(Ordering::Relaxed) & SPECIAL != 0 {
+            // Relaxed: the bits were written before the node was shared, and stay.
+            let word = node.word().load(Ordering::Relaxed);
+            if word & NESTED != 0 {
+                // There may be many ways to one node: with a list of those that were looked at.
+                return node.chain().any(|node| node.look_at(poll));
+            }
+            if word & SPECIAL != 0 {
                 let kind = node.kind();
                 if poll {
                     // It may set the node.
                     (kind.polled)(node);
                 }
-                let others = (kind.others)(node);
-                if others
-                    .iter()
-                    .any(|other| other.look_closely(poll, depth + 1))
-                {
+                // None of their ancestors is special.
+                let mut others = (kind.others)(node).iter();
+                if others.any(|other| other.chain().any(|node| node.confirm())) {
                     return true;
                 }
             }
@@ -348,11 +343,16 @@ impl NodeRef {
             }
         }
     }
-}
 
-/// How many events with several parents may lie within each other before a poll of them allocates, so as to
-/// look at none twice that can be reached on several ways.
-const DEEP: u32 = 2;
+    /// One step of the walk.
+    fn look_at(&self, poll: bool) -> bool {
+        // Relaxed: as above.
+        if poll && self.word().load(Ordering::Relaxed) & SPECIAL != 0 {
+            (self.kind().polled)(self);
+        }
+        self.confirm()
+    }
+}
 
 /// See [`NodeRef::chain`].
 pub(crate) struct Chain<'a> {

@@ -490,10 +490,13 @@ impl TaskRef {
         } else if word.status() == crate::report::TaskStatus::Panicked {
             // SAFETY: the task left a payload; the right to it is our caller's.
             let payload = unsafe { self.take_payload() };
-            context::contained(|| {
-                let home = self.home();
-                home.host.unhandled_panic(self.id(), self.name(), &*payload);
-            });
+            // That of a member is re-raised by whoever waits for the group.
+            if group::group_of(&self.0).is_none() {
+                context::contained(|| {
+                    let home = self.home();
+                    home.host.unhandled_panic(self.id(), self.name(), &*payload);
+                });
+            }
             context::contained(|| drop(payload));
         }
     }

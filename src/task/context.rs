@@ -2,11 +2,13 @@
 //! `stop/ambient.rs`.)
 
 use super::cell::TaskRef;
+use super::group::GroupRef;
 use super::home::Home;
 use crate::report::TaskId;
 pub(crate) use crate::stop::ambient::{contained, dispose, with_current, within};
 use crate::sync::thread_locals;
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 
 thread_locals! {
@@ -22,14 +24,40 @@ pub(crate) trait Worker {
     /// Runs that task on this thread if it is pending, and that task only.
     fn help(&self, task: &TaskRef) -> Result<(), Circle>;
 
-    /// Calls `wait`, which blocks until that task has moved on, unless it never would because the
-    /// task waits, over any number of others, for this thread.
-    fn block(&self, task: &TaskRef, wait: &mut dyn FnMut()) -> Result<(), Circle>;
+    /// Calls `wait`, which blocks until that has happened, unless it never would because it
+    /// waits, over any number of tasks, for this thread.
+    fn block(&self, awaited: Awaited, wait: &mut dyn FnMut()) -> Result<(), Circle>;
+
+    /// Drops closures that have been left to the pool's threads.
+    fn tend(&self);
+}
+
+/// What a worker waits for.
+#[derive(Debug)]
+pub(crate) enum Awaited {
+    /// One of these ends.
+    AnyOf(Vec<TaskRef>),
+    /// All members end.
+    AllOf(GroupRef),
 }
 
 /// The tasks that wait for each other in a circle, as far as they are known.
 #[derive(Clone, Debug)]
 pub(crate) struct Circle(pub(crate) Vec<TaskId>);
+
+impl fmt::Display for Circle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("there is no stack left to run its tasks on");
+        }
+        f.write_str("it waits for the task that waits for it")?;
+        for (n, id) in self.0.iter().enumerate() {
+            f.write_str(if n == 0 { " (" } else { " → " })?;
+            write!(f, "{id}")?;
+        }
+        f.write_str(")")
+    }
+}
 
 /// Makes the calling thread a worker until the guard is dropped.
 pub(crate) fn work_for(worker: Rc<dyn Worker>) -> WorkerGuard {

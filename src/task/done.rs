@@ -30,6 +30,10 @@ struct OnDone {
 }
 
 impl Listen for OnDone {
+    fn is_code(&self) -> bool {
+        true
+    }
+
     fn notify(&self) {
         let code = self.code.lock().take();
         if let Some(code) = code {

@@ -28,7 +28,6 @@ use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, Mutex};
 use std::borrow::Borrow;
-use std::mem;
 use std::ptr::NonNull;
 
 /// The right to run a task, and the duty.
@@ -428,7 +427,10 @@ pub(crate) fn doom_all(
             let mut any = false;
             for task in tasks.by_ref().take(AT_A_TIME) {
                 any = true;
-                if let Cancel::NeverStarted(before) = task.state().cancel() {
+                if task.state().load().is_taken() {
+                    // In a run that a worker shows still: not this pool's any more.
+                    others.push(task);
+                } else if let Cancel::NeverStarted(before) = task.state().cancel() {
                     write_cause(&task, before, cause);
                     book.never_started(task.id(), || entry_of_doomed(&task));
                     count += 1;
@@ -587,22 +589,51 @@ impl<R: Borrow<TaskRef>> Doomed<R> {
         unsafe { task.drop_closure() };
         task.give_up();
     }
+}
 
-    /// The scope of which the task is a member: its closure is to be dropped before that is closed.
-    fn scope(&self) -> Option<&GroupRef> {
-        group_of(self.task.borrow().node()).filter(|group| group.is_scope())
+/// Those that belong to scopes, and the others.
+pub(crate) fn part_scoped(doomed: Vec<Doomed>) -> (Vec<Doomed>, Vec<Doomed>) {
+    let is_scoped = |each: &Doomed| group_of(each.task.node()).is_some_and(|it| it.is_scope());
+    doomed.into_iter().partition(is_scoped)
+}
+
+/// Gives closures that belong to scopes to whoever closes these.
+pub(crate) fn leave_to_scopes(scoped: Vec<Doomed>) {
+    for each in scoped {
+        if let Some(scope) = group_of(each.task.node()).cloned() {
+            scope.leave(each);
+        }
     }
 }
 
-/// Gives closures that belong to a scope to whoever closes that, and leaves the others.
-pub(crate) fn leave_to_scopes(doomed: &mut Vec<Doomed>) {
-    let all = mem::take(doomed);
-    for each in all {
-        match each.scope().cloned() {
-            Some(scope) => scope.leave(each),
-            None => doomed.push(each),
+/// The groups to which some of these belong.
+pub(crate) fn groups_of(doomed: &[Doomed]) -> Vec<GroupRef> {
+    let mut groups: Vec<GroupRef> = Vec::new();
+    for group in doomed.iter().filter_map(|each| group_of(each.task.node())) {
+        if !groups.iter().any(|known| known.same(group)) {
+            groups.push(group.clone());
         }
     }
+    groups
+}
+
+/// Drops these closures, or leaves that to the pool if this thread is not to run such code.
+pub(super) fn bury_all(doomed: Vec<Doomed>) {
+    for each in doomed {
+        if on_timer_thread() {
+            let task = each.task.clone();
+            let home = task.home();
+            home.host.leave(home, each);
+        } else {
+            each.drop_closure();
+        }
+    }
+}
+
+/// As [`doom`], but leaves the drop of the closure to the caller. `None`: it has begun, or ended.
+pub(super) fn doom_later(task: &TaskRef, cause: &StopCause) -> Option<Doomed> {
+    let doomed = doom_alone(task, cause).ok()?;
+    Some(doomed.to_owned())
 }
 
 /// The duty to tell those who wait for a task that will never start.

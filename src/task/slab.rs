@@ -413,7 +413,10 @@ impl<'a> Cells<'a> {
 
     fn pending(self, range: Range<u32>) -> impl Iterator<Item = Lent<'a>> {
         let tasks = range.map(move |index| self.lend(index));
-        tasks.filter(|task| !task.state().load().has_begun())
+        tasks.filter(|task| {
+            let word = task.state().load();
+            !word.has_begun() && !word.is_taken()
+        })
     }
 }
 

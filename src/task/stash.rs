@@ -7,8 +7,8 @@
 //! why, is in `task/depot.rs`.
 //!
 //! What it costs: a thread that has submitted to a pool, or run or joined its tasks, may keep the
-//! pool's home (its counts, some kilobytes; no thread, no hook, no task), and the memory of some dozens of
-//! cells, until it does the same with another pool, or ends.
+//! pool's home (its counts, some kilobytes, and the event that the pool was built under; no thread, no hook, no
+//! task), and the memory of some dozens of cells, until it does the same with another pool, or ends.
 #![allow(unsafe_code, reason = "memory is passed on from one cell to the next")]
 
 use super::depot::{Class, Shelf};

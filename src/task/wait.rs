@@ -1,7 +1,7 @@
 //! Waiting for a task: from outside by sleeping, from a worker of its own pool by running it.
 
 use super::cell::TaskRef;
-use super::context::{self, Circle};
+use super::context::{self, Awaited, Circle};
 use super::life::{has_happened, listen};
 use crate::stop::StopEvent;
 use crate::stop::listeners::{Listen, Topic};
@@ -28,7 +28,7 @@ pub(crate) fn wait(task: &TaskRef, topic: Topic) -> Result<(), Circle> {
     if has_happened(task.state().load(), topic) {
         return Ok(());
     }
-    worker.block(task, &mut || {
+    worker.block(Awaited::AnyOf(vec![task.clone()]), &mut || {
         sleep(task, topic, None);
     })
 }
@@ -47,7 +47,9 @@ pub(crate) fn wait_or_stopped(task: &TaskRef, stop: &StopEvent) -> Result<(), Ci
     if done() {
         return Ok(());
     }
-    worker.block(task, &mut || sleep_or_stopped(task, stop))
+    worker.block(Awaited::AnyOf(vec![task.clone()]), &mut || {
+        sleep_or_stopped(task, stop)
+    })
 }
 
 fn sleep_or_stopped(task: &TaskRef, stop: &StopEvent) {

@@ -33,11 +33,11 @@ impl Group {
     }
 
     /// Keeps a member that is pending.
-    pub(super) fn keep(&self, task: TaskRef) -> Result<(), TaskRef> {
+    pub(super) fn keep(&self, task: TaskRef) -> Result<(), (TaskRef, StopCause)> {
         let mut begun = Vec::new();
         let mut state = self.state.lock();
-        if state.stopped {
-            return Err(task);
+        if let Some(cause) = &state.stopped {
+            return Err((task, cause.clone()));
         }
         if state.tasks.len() >= state.sweep_at {
             let tasks = mem::take(&mut state.tasks).into_iter();
@@ -62,13 +62,24 @@ impl Group {
         self.failed.store(true, Ordering::Relaxed);
     }
 
+    /// Why no member starts any more, if that is so.
+    pub(crate) fn stopped(&self) -> Option<StopCause> {
+        self.state.lock().stopped.clone()
+    }
+
+    /// Closures of members have been left to the pool's threads, one of which may wait for the group.
+    pub(crate) fn poke(&self) {
+        self.state.lock().has_pool_graves = true;
+        self.changed.notify_all();
+    }
+
     /// Takes a closure to be dropped by who waits for the group.
     pub(crate) fn leave(&self, doomed: Doomed) {
         self.state.lock().graves.push(doomed);
         self.changed.notify_all();
     }
 
-    pub(super) fn tend_graves(&self) {
+    pub(crate) fn tend_graves(&self) {
         loop {
             let graves = mem::take(&mut self.state.lock().graves);
             if graves.is_empty() {
@@ -80,21 +91,25 @@ impl Group {
         }
     }
 
-    /// A member that is pending, the latest first.
-    pub(super) fn take_pending(&self) -> Option<TaskRef> {
+    /// A member that is pending, the latest first. It stays on the list, for who stops the group before it begins.
+    pub(super) fn find_pending(&self) -> Option<TaskRef> {
         let mut begun = Vec::new();
         let mut state = self.state.lock();
-        while let Some(task) = state.tasks.pop() {
-            if !task.state().load().has_begun() {
-                drop(state);
-                return Some(task);
-            }
-            begun.push(task);
+        while (state.tasks.last()).is_some_and(|task| task.state().load().has_begun()) {
+            begun.extend(state.tasks.pop());
         }
+        let found = state.tasks.iter().rfind(|task| is_to_run(task)).cloned();
         drop(state);
         // Not under the lock.
         drop(begun);
-        None
+        found
+    }
+
+    /// No member will be waited for any more, nor stopped: keeps none, so that the group and they do not keep each
+    /// other.
+    pub(crate) fn forget(&self) {
+        let tasks = mem::take(&mut self.state.lock().tasks);
+        drop(tasks);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -118,6 +133,12 @@ impl Group {
         }
         node.cause().or(incomplete)
     }
+}
+
+/// Whether a worker of the pool may run it.
+pub(super) fn is_to_run(task: &TaskRef) -> bool {
+    let word = task.state().load();
+    !word.has_begun() && !word.is_taken()
 }
 
 /// A member has ended, and nothing of what it borrows will be touched any more.

@@ -33,8 +33,9 @@ mod wait;
 use super::cell::TaskRef;
 use super::home::is_home;
 use super::life::{self, Doomed};
+use crate::stop::any;
 use crate::stop::listeners::Listen;
-use crate::stop::node::{Kind, Node, NodeRef, SPECIAL, Side, Solo};
+use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
 use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopReason};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
@@ -77,13 +78,16 @@ pub(crate) struct Group {
 
 #[derive(Default)]
 struct State {
-    stopped: bool,
+    /// Why no member starts any more.
+    stopped: Option<StopCause>,
     tasks: Vec<TaskRef>,
     /// At how many tasks the list is rid of those that have begun.
     sweep_at: usize,
     nested: BTreeMap<u64, GroupRef>,
     next_nested: u64,
     graves: Vec<Doomed>,
+    /// Closures of members are in the pool's graveyard, and may wait for a worker that waits for them.
+    has_pool_graves: bool,
     /// Why the first task that did not complete was stopped.
     incomplete: Option<StopCause>,
     /// How many wait and would run a task.
@@ -107,10 +111,14 @@ static GROUP: Kind = Kind {
 };
 
 fn raise_group(node: &NodeRef, cause: &StopCause) -> bool {
+    let Some(group) = GroupRef::behind(node).filter(|_| !node.reads_set()) else {
+        return false;
+    };
+    // First what is pending, or a member that ends at once would let a worker start another; and what they had
+    // captured last, so that nobody waits for that to hear of the stop.
+    let doomed = group.doom_members(cause);
     let won = node.raise(cause);
-    if let Some(group) = GroupRef::behind(node) {
-        group.stop_members();
-    }
+    life::bury_all(doomed);
     won
 }
 
@@ -184,7 +192,7 @@ impl GroupRef {
         observer: Option<NodeRef>,
         location: &'static Location<'static>,
     ) -> GroupRef {
-        let word = if others.is_empty() { 0 } else { SPECIAL };
+        let word = any::word_of(&first, &others);
         let group = Box::new(Group {
             node: Solo::new(word, 1, &GROUP, Some(first)),
             others: others.into(),
@@ -228,7 +236,10 @@ impl GroupRef {
     /// Listens for all that stops the group besides its own event and its home's. Until what this returns is
     /// dropped.
     pub(crate) fn open(&self) -> Open {
-        let listener: Arc<dyn Listen> = Arc::new(Stops(self.clone()));
+        let listener: Arc<dyn Listen> = Arc::new(Stops {
+            group: self.clone(),
+            doomed: Mutex::new(Vec::new()),
+        });
         let mut registrations = Vec::new();
         let mut stopped = false;
         let mut listen = |registration: Option<Registration>| {
@@ -257,20 +268,25 @@ impl GroupRef {
         }
     }
 
-    /// Keeps a member that is in the queue; or dooms it, if the group has been stopped.
-    pub(crate) fn add(&self, task: TaskRef) {
-        if let Err(task) = self.keep(task) {
-            if let Some(cause) = self.0.cause() {
-                // It may have begun.
-                let _ = life::doom(&task, &cause);
+    /// Keeps a member that is about to be put into the queue. False: the group has been stopped, and it is doomed.
+    pub(crate) fn add(&self, task: &TaskRef) -> bool {
+        match self.keep(task.clone()) {
+            Ok(()) => true,
+            Err((task, cause)) => {
+                life::doom_unqueued(&task, &cause);
+                false
             }
         }
+    }
+
+    pub(crate) fn same(&self, other: &GroupRef) -> bool {
+        self.0.same(&other.0)
     }
 
     /// Keeps a group to be stopped with this one. `None`: this one has been stopped.
     fn nest(&self, inner: &GroupRef) -> Option<u64> {
         let mut state = self.state.lock();
-        if state.stopped {
+        if state.stopped.is_some() {
             return None;
         }
         let key = state.next_nested;
@@ -279,25 +295,33 @@ impl GroupRef {
         Some(key)
     }
 
-    /// Dooms what is pending in the group, and in those nested in it.
+    /// Dooms what is pending in the group, and in those nested in it, since its event reads set.
     fn stop_members(&self) {
-        let Some(cause) = self.0.cause() else {
-            return;
-        };
+        if let Some(cause) = self.0.cause() {
+            life::bury_all(self.doom_members(&cause));
+        }
+    }
+
+    /// Dooms what is pending in the group, and in those nested in it. The closures are left to the caller.
+    fn doom_members(&self, cause: &StopCause) -> Vec<Doomed> {
+        let mut doomed = Vec::new();
         // In a loop, so that a deep nest takes no deep stack.
         let mut groups = vec![self.clone()];
         while let Some(group) = groups.pop() {
             let (tasks, nested) = {
                 let mut state = group.state.lock();
-                state.stopped = true;
+                state.stopped.get_or_insert_with(|| cause.clone());
                 (mem::take(&mut state.tasks), mem::take(&mut state.nested))
             };
-            for task in tasks {
-                // It may have begun.
-                let _ = life::doom(&task, &cause);
-            }
+            // Some may have begun.
+            doomed.extend(
+                tasks
+                    .iter()
+                    .filter_map(|task| life::doom_later(task, cause)),
+            );
             groups.extend(nested.into_values());
         }
+        doomed
     }
 }
 
@@ -321,13 +345,23 @@ impl fmt::Debug for GroupRef {
 }
 
 /// Stops the members of a group when an event above it is set.
-struct Stops(GroupRef);
+struct Stops {
+    group: GroupRef,
+    /// What is to be dropped when everyone who listens for that event has been told.
+    doomed: Mutex<Vec<Doomed>>,
+}
 
 impl Listen for Stops {
-    fn notify(&self) {}
+    fn notify(&self) {
+        if let Some(cause) = self.group.0.cause() {
+            let mut doomed = self.group.doom_members(&cause);
+            self.doomed.lock().append(&mut doomed);
+        }
+    }
 
     fn afterwards(&self) {
-        self.0.stop_members();
+        let doomed = mem::take(&mut *self.doomed.lock());
+        life::bury_all(doomed);
     }
 }
 

@@ -170,7 +170,8 @@ fn an_unclaimed_result_is_dropped_before_the_scope_ends() {
     impl Drop for SeesTheEnd<'_> {
         fn drop(&mut self) {
             thread::yield_now();
-            self.1.store(self.0.load(Ordering::SeqCst), Ordering::SeqCst);
+            self.1
+                .store(self.0.load(Ordering::SeqCst), Ordering::SeqCst);
         }
     }
     finishes(|| {
@@ -265,7 +266,10 @@ fn the_types_can_be_named_and_shared() {
             keep(&mut handles, s.submit(|_| 1));
             keep(&mut handles, s.submit(|_| 2));
             is_send(&handles[0]);
-            handles.into_iter().map(|one| one.join().unwrap()).sum::<u8>()
+            handles
+                .into_iter()
+                .map(|one| one.join().unwrap())
+                .sum::<u8>()
         });
         assert_eq!(all, Ok(3));
     });

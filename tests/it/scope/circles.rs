@@ -19,7 +19,8 @@ fn a_task_of_a_scope_cannot_join_the_surrounding_task() {
             let told = Mutex::new(told);
             let outer = pool.submit(move |_| {
                 submitter.scope(|s| {
-                    let inner = s.submit(move |_| told.lock().unwrap().recv().unwrap().join().err());
+                    let inner =
+                        s.submit(move |_| told.lock().unwrap().recv().unwrap().join().err());
                     inner.join().unwrap().unwrap().is_would_deadlock()
                 })
             });
@@ -48,7 +49,8 @@ fn nor_from_another_worker_while_the_scope_is_ending() {
                 let all = submitter.scope(|s| {
                     s.submit(|_| {
                         started.open();
-                        say.send(told.lock().unwrap().recv().unwrap().join().unwrap_err()).unwrap();
+                        say.send(told.lock().unwrap().recv().unwrap().join().unwrap_err())
+                            .unwrap();
                     });
                     // On the other worker, as this one is here.
                     started.pass();
@@ -113,7 +115,8 @@ fn nor_from_a_nested_scope() {
                     s.submit(|_| {
                         let all = submitter.scope(|s| {
                             s.submit(|_| {
-                                let error = told.lock().unwrap().recv().unwrap().join().unwrap_err();
+                                let error =
+                                    told.lock().unwrap().recv().unwrap().join().unwrap_err();
                                 say.send(error).unwrap();
                             });
                         });
@@ -156,7 +159,8 @@ fn nor_when_a_joined_task_has_opened_the_scope() {
                 let all = inner_submitter.scope(|s| {
                     s.submit(|_| {
                         started.open();
-                        say.send(told.lock().unwrap().recv().unwrap().join().err()).unwrap();
+                        say.send(told.lock().unwrap().recv().unwrap().join().err())
+                            .unwrap();
                     });
                     started.pass();
                 });

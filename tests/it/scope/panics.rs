@@ -129,9 +129,8 @@ fn payloads_of_any_type_are_re_raised_once() {
         let payload = panic_of(|| pool.scope(|s| drop(s.submit(|_| panic_any(1_234_u64)))));
         assert_eq!(payload.downcast_ref(), Some(&1_234_u64));
         let owned = String::from("owned ") + "text";
-        let payload = panic_of(|| {
-            pool.scope(|s| drop(s.submit(|_| resume_unwind(Box::new(owned.clone())))))
-        });
+        let payload =
+            panic_of(|| pool.scope(|s| drop(s.submit(|_| resume_unwind(Box::new(owned.clone()))))));
         assert_eq!(payload.downcast_ref(), Some(&owned));
         // As the payload of the scope, and those that came too late.
         let drops = DropCounter::new();
@@ -305,9 +304,8 @@ fn a_panic_beats_a_stop() {
 fn a_panic_cannot_be_swallowed_by_the_body() {
     finishes(|| {
         let pool = ThreadPool::new(2);
-        let text = text_of(|| {
-            pool.scope(|s| s.submit(|_| quiet_panic("told")).join().unwrap_or(()))
-        });
+        let text =
+            text_of(|| pool.scope(|s| s.submit(|_| quiet_panic("told")).join().unwrap_or(())));
         assert_eq!(text, "told");
         let text = text_of(|| {
             pool.try_scope(|s| {

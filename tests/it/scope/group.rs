@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
-use stoppable::{Shutdown, StopReason, TaskStatus, ThreadPool};
+use stoppable::{Shutdown, StopEvent, StopReason, TaskStatus, ThreadPool};
 
 #[test]
 fn it_waits_for_all_and_takes_more_afterwards() {
@@ -64,7 +64,7 @@ fn wait_tells_only_of_tasks_that_ended_since_the_last_wait() {
     finishes(|| {
         let pool = ThreadPool::new(2);
         let group = pool.group();
-        let running = group.submit(|stop| stop.wait());
+        let running = group.submit(StopEvent::wait);
         running.wait_started();
         running.cancel_with(StopReason::custom("this one only"));
         let stopped = group.wait().unwrap_err();
@@ -81,7 +81,7 @@ fn once_cancelled_it_stays_so() {
     finishes(|| {
         let pool = ThreadPool::new(1);
         let group = pool.group();
-        let running = group.submit(|stop| stop.wait());
+        let running = group.submit(StopEvent::wait);
         running.wait_started();
         let pending = group.submit(|_| ());
         assert!(group.cancel_with(StopReason::custom("enough")));

@@ -89,7 +89,7 @@ impl From<Stopped> for Echo {
 #[test]
 fn without_runners_it_is_an_error() {
     let pool = ThreadPool::new(1);
-    let closures: [fn(&StopEvent) -> Result<(), Stopped>; 0] = [];
+    let closures: [Closure<'_, (), Stopped>; 0] = [];
     let line = line!() + 1;
     let stopped = pool.race(closures).unwrap_err();
     assert!(stopped.reason().to_string().contains("without tasks"));

@@ -68,7 +68,7 @@ fn cancel_pending_ends_scopes_from_outside_with_an_error() {
             started.pass();
             pool.begin_shutdown(Shutdown::CancelPending);
             gate.open();
-            assert_eq!(running.join().unwrap(), false);
+            assert!(!running.join().unwrap());
         });
         assert_eq!(stopped.unwrap_err().reason(), StopReason::Shutdown);
     });

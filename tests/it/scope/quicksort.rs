@@ -4,7 +4,7 @@ use crate::common::*;
 use stoppable::{StopEvent, Stopped, Submitter, ThreadPool};
 
 /// Sorts, or is stopped on the way.
-fn sort(pool: &Submitter, list: &mut [u32], stop: &StopEvent) -> Result<(), Stopped> {
+pub(super) fn sort(pool: &Submitter, list: &mut [u32], stop: &StopEvent) -> Result<(), Stopped> {
     stop.check()?;
     if list.len() <= 16 {
         list.sort_unstable();
@@ -35,7 +35,7 @@ fn sort(pool: &Submitter, list: &mut [u32], stop: &StopEvent) -> Result<(), Stop
     })
 }
 
-fn numbers(count: u32) -> Vec<u32> {
+pub(super) fn numbers(count: u32) -> Vec<u32> {
     let mut seed = 7_u32;
     let next = |_| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -5,13 +5,16 @@
 )]
 
 mod any;
+mod any_shared;
 mod auto_traits;
 mod batch;
 mod builder;
 mod cancel;
+mod cancel_after;
 mod common;
 mod current;
 mod deadline;
+mod drops;
 mod event;
 mod event_tree;
 #[cfg(unix)]

@@ -27,9 +27,10 @@ fn bomb(tell: &Sender<ThreadId>) -> OnDrop<impl FnMut() + Send + 'static> {
 }
 
 type Id = ThreadId;
+type Sort = fn(&ThreadPool, Arc<Gate>) -> TaskHandle<Id>;
 
 /// The sorts of tasks: each lies elsewhere in memory, and is freed elsewhere.
-const SORTS: [fn(&ThreadPool, Arc<Gate>) -> TaskHandle<Id>; 5] = [
+const SORTS: [Sort; 5] = [
     |pool, gate| pool.submit(move |_| pass(&gate)),
     |pool, gate| pool.task().name("named").submit(move |_| pass(&gate)),
     |pool, gate| {

@@ -77,7 +77,7 @@ fn it_gives_what_a_join_gives() {
             stop.set();
             stop.wait();
         });
-        let panicked = pool.task().name("p").submit(|_| quiet_panic("boom"));
+        let panicked: TaskHandle<()> = pool.task().name("p").submit(|_| quiet_panic("boom"));
         let never = pool.submit(|_| ());
         never.cancel();
         assert!(never.await.unwrap_err().is_never_started());
@@ -86,7 +86,7 @@ fn it_gives_what_a_join_gives() {
         let error = cancelled.await.unwrap_err();
         assert_eq!(error.kind(), TaskErrorKind::Cancelled);
         assert_eq!(error.cause().unwrap().reason, StopReason::Requested);
-        let error: TaskError = panicked.await.map(|()| ()).unwrap_err();
+        let error: TaskError = panicked.await.unwrap_err();
         assert_eq!(error.to_string(), "task #3 \"p\" panicked: boom");
         let payload = error.into_panic().unwrap();
         assert_eq!(payload.downcast_ref(), Some(&"boom"));
@@ -636,7 +636,7 @@ fn ends_against_polls() {
                 0 => drop(pollster::block_on(task).unwrap()),
                 1 => {
                     let (counts, waker) = Counts::new();
-                    while let Poll::Pending = poll(&mut task, &waker) {
+                    while is_pending(&mut task, &waker) {
                         until(|| counts.get() > 0);
                     }
                 }

@@ -276,11 +276,10 @@ fn a_worker_runs_what_is_pending() {
                 let log = Arc::clone(&log);
                 submitter.submit(move |_| log.lock().unwrap().push(n))
             });
-            let mut ended = as_completed(tasks);
             let mut count = 0;
-            while let Some(task) = ended.next() {
-                assert_eq!(task.id().as_u64(), count as u64 + 1);
+            for task in as_completed(tasks) {
                 count += 1;
+                assert_eq!(task.id().as_u64(), count);
                 assert_eq!(*log.lock().unwrap(), (0..count).collect::<Vec<_>>());
             }
             count

@@ -20,17 +20,17 @@ fn pass(at: Instant) {
 
 /// Submits a task that ends before the time in which it was to be cancelled.
 fn ended_in_time(
-    pool: &ThreadPool,
     submit: impl Fn(&ThreadPool) -> TaskHandle<()>,
-) -> (TaskHandle<()>, Instant) {
+) -> (ThreadPool, TaskHandle<()>, Instant) {
     let mut time = Duration::from_millis(20);
     loop {
-        let task = submit(pool);
+        let pool = ThreadPool::new(1);
+        let task = submit(&pool);
         let at = Instant::now() + time;
         task.cancel_after(time);
         task.wait();
         if Instant::now() < at {
-            return (task, at);
+            return (pool, task, at);
         }
         // The machine was busy.
         time *= 2;
@@ -51,8 +51,7 @@ fn a_task_that_has_ended_is_not_asked() {
     ];
     for submit in submits {
         finishes(move || {
-            let pool = ThreadPool::new(1);
-            let (task, at) = ended_in_time(&pool, submit);
+            let (pool, task, at) = ended_in_time(submit);
             pass(at);
             assert!(!task.stop_event().is_set());
             let done = CancelOutcome::AlreadyDone(TaskStatus::Completed);

@@ -48,7 +48,7 @@ pub(crate) fn wait_or_stopped(task: &TaskRef, stop: &StopEvent) -> Result<(), Ci
         return Ok(());
     }
     worker.block(Awaited::AnyOf(vec![task.clone()]), &mut || {
-        sleep_or_stopped(task, stop)
+        sleep_or_stopped(task, stop);
     })
 }
 

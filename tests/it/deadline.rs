@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
-use stoppable::{Outcome, Shutdown, StopEvent, StopReason, TaskStatus, ThreadPool};
+use stoppable::{Outcome, Shutdown, StopEvent, StopReason, TaskBuilder, TaskStatus, ThreadPool};
 
 const SOON: Duration = Duration::from_millis(5);
 const FAR: Duration = Duration::from_secs(3600);
@@ -405,5 +405,68 @@ fn a_task_that_sets_its_own_deadline() {
             TaskStatus::Completed,
             "it was not asked"
         );
+    });
+}
+
+/// What its owner gave to the event is not the task's, and is kept whatever limits the task had.
+#[test]
+fn one_on_a_tasks_event_survives_the_end_of_the_task() {
+    type Limit = fn(TaskBuilder<'_>) -> TaskBuilder<'_>;
+    let limits: [Limit; 5] = [
+        |task| task,
+        |task| task.name("named"),
+        |task| task.timeout(FAR),
+        |task| task.start_before(Instant::now() + FAR),
+        |task| {
+            let at = Instant::now() + FAR;
+            task.timeout(FAR)
+                .start_before(at)
+                .stop_with(&StopEvent::new())
+        },
+    ];
+    for limit in limits {
+        for pending in [false, true] {
+            finishes(move || {
+                let stuck = Stuck::new(1);
+                let task = limit(stuck.pool.task()).submit(|_| ());
+                let event = task.stop_event();
+                let at = Instant::now() + Duration::from_millis(40);
+                if pending {
+                    // A pending task that it dooms would be no test of this: it comes after the end.
+                    event.set_at(at + FAR);
+                }
+                stuck.release();
+                task.wait();
+                event.set_at(at);
+                came(&event, at);
+                assert_eq!(task.status(), TaskStatus::Completed);
+            });
+        }
+    }
+}
+
+#[test]
+fn one_given_while_the_task_runs_survives_its_end() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        for timeout in [None, Some(FAR)] {
+            let gate = Gate::new();
+            let task = pool.task().name("x");
+            let task = match timeout {
+                Some(timeout) => task.timeout(timeout),
+                None => task,
+            };
+            let task = task.submit({
+                let gate = Arc::clone(&gate);
+                move |_| gate.pass()
+            });
+            task.wait_started();
+            let event = task.stop_event();
+            let at = Instant::now() + Duration::from_millis(60);
+            event.set_at(at);
+            gate.open();
+            task.wait();
+            came(&event, at);
+        }
     });
 }

@@ -1,15 +1,16 @@
 //! Joining tasks from tasks of the same pool: a worker runs what it waits for, and what could never
 //! end is an error.
 
-use crate::common::{DropCounter, Gate, Stuck, finishes, quiet_panic};
+use crate::common::{DropCounter, Gate, OpenOnDrop, Stuck, finishes, quiet_panic, until};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stoppable::{
-    Outcome, Shutdown, Submitter, TaskError, TaskHandle, TaskStatus, ThreadPool, current,
+    Outcome, Shutdown, StopEvent, StopReason, Submitter, TaskError, TaskHandle, TaskStatus,
+    ThreadPool, current,
 };
 
 #[test]
@@ -587,4 +588,84 @@ fn outsiders_do_not_run_it() {
         let (ran_on, joined_on) = joiner.join().unwrap();
         assert_ne!(ran_on, joined_on);
     });
+}
+
+/// The thread that serves deadlines is busy, so only the joiner can tell that it is too late.
+#[test]
+fn a_late_joiner_does_not_start_what_had_to_begin_before() {
+    finishes(|| {
+        let (busy, go_on) = (Gate::new(), OpenOnDrop(Gate::new()));
+        let slow = StopEvent::new();
+        let callback = slow.on_set({
+            let (busy, go_on) = (Arc::clone(&busy), Arc::clone(&go_on.0));
+            move || {
+                busy.open();
+                go_on.pass();
+            }
+        });
+        slow.set_after(Duration::from_millis(1));
+        busy.pass();
+        let pool = ThreadPool::new(1);
+        let submitter = pool.submitter();
+        let outer = pool.submit(move |_| {
+            let at = Instant::now() + Duration::from_millis(5);
+            let early = submitter.task().start_before(at).submit(|_| ());
+            until(|| Instant::now() > at);
+            let late = submitter.task().start_before(at).submit(|_| ());
+            [early, late].map(TaskHandle::outcome)
+        });
+        for outcome in outer.join().unwrap() {
+            let Outcome::NeverStarted(cause) = outcome else {
+                panic!("it began after its time");
+            };
+            assert_eq!(cause.reason, StopReason::Deadline);
+        }
+        drop(go_on);
+        drop(callback);
+        assert_eq!(pool.shutdown(Shutdown::Drain).never_started(), 2);
+    });
+}
+
+/// A callback is no part of the task that set the event, but what it joins is a task as any other.
+#[test]
+fn a_task_that_is_joined_in_a_callback_sees_its_stop() {
+    type Look = fn(&StopEvent) -> bool;
+    let looks: [Look; 3] = [
+        StopEvent::is_set,
+        |stop| stop.child().check().is_err(),
+        |_| current().is_set(),
+    ];
+    for look in looks {
+        finishes(move || {
+            let pool = ThreadPool::new(1);
+            let submitter = pool.submitter();
+            let outer = pool.submit(move |stop| {
+                let inner = submitter.submit(move |stop| {
+                    stop.set();
+                    assert!(look(stop));
+                    7
+                });
+                let (tell, told) = mpsc::channel();
+                let event = StopEvent::new();
+                let stop = stop.clone();
+                event
+                    .on_set(move || {
+                        tell.send(inner.outcome()).unwrap();
+                        // Afterwards it is in the callback again.
+                        stop.set();
+                        assert!(stop.is_set() && !current().is_set());
+                    })
+                    .detach();
+                event.set();
+                told.recv().unwrap()
+            });
+            let Outcome::Completed(inner) = outer.outcome() else {
+                panic!("it was a callback that looked");
+            };
+            let Outcome::Cancelled { partial, .. } = inner else {
+                panic!("it saw its stop");
+            };
+            assert_eq!(partial, Some(7));
+        });
+    }
 }

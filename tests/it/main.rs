@@ -5,25 +5,35 @@
 )]
 
 mod any;
+mod any_shared;
 mod auto_traits;
 mod batch;
+#[cfg(target_os = "linux")]
+mod blocked;
 mod builder;
 mod cancel;
+mod cancel_after;
+mod capacity;
 mod common;
 mod current;
 mod deadline;
+mod drops;
 mod event;
 mod event_tree;
 #[cfg(unix)]
 mod fd;
+mod future;
 mod handle;
 mod join_inside;
+mod join_or_stopped;
+mod on_done;
 mod on_set;
 mod panics;
 mod queue;
 mod report;
 mod scope;
 mod seeing;
+mod several;
 mod shutdown;
 mod stopped;
 mod stress;

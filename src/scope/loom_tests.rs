@@ -207,7 +207,7 @@ fn of_a_stop_and_a_worker_one_has_the_task() {
 
 #[test]
 fn of_a_stop_and_who_waits_for_the_scope_one_has_the_task() {
-    bounded(2).check(|| {
+    bounded(1).check(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
         let outer = core.submit_plain({

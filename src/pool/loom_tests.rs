@@ -8,8 +8,9 @@ use super::idle::Idle;
 use super::runs::{Run, Runs};
 use super::shared::Core;
 use super::worker;
-use crate::report::{Shutdown, TaskStatus};
+use crate::report::{Shutdown, Stats, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
+use crate::task::cell::TaskRef;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::{Draft, SlabRef};
 use crate::task::{Outcome, TaskHandle};
@@ -17,7 +18,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
-fn core(workers: usize) -> Core {
+pub(crate) fn core(workers: usize) -> Core {
     ThreadPool::builder().core(workers, None)
 }
 
@@ -25,9 +26,58 @@ fn cause() -> StopCause {
     StopCause::now(StopReason::Shutdown)
 }
 
-fn spawn_worker(core: &Core, lane: usize) -> thread::JoinHandle<()> {
+pub(crate) fn spawn_worker(core: &Core, lane: usize) -> thread::JoinHandle<()> {
     let core = core.clone();
     thread::spawn(move || worker::work(core, lane))
+}
+
+pub(crate) fn work(core: Core, lane: usize) {
+    worker::work(core, lane);
+}
+
+/// Lets the worker of lane 0 end, and looks at what is left.
+pub(crate) fn finish(core: &Core, worker: thread::JoinHandle<()>) {
+    core.begin_and_bury(Shutdown::Drain, &cause());
+    worker.join().unwrap();
+    all_ended(core);
+}
+
+impl Core {
+    pub(crate) fn submit_plain<T: Send + 'static>(
+        &self,
+        code: impl FnOnce() -> T + Send + 'static,
+    ) -> TaskHandle<T> {
+        self.submit(None, (), move |_| code())
+    }
+}
+
+/// Stops the pool, and leaves the drops to others.
+pub(crate) fn stop_and_leave(core: &Core) {
+    core.begin_and_leave(Shutdown::StopAll, &cause());
+}
+
+/// What [`ThreadPool::take_pending`] hands back, bare.
+pub(crate) fn take_pending(core: &Core) -> Vec<TaskRef> {
+    core.shared.take_pending(&core.home)
+}
+
+/// How many tasks have started.
+pub(crate) fn started(core: &Core) -> u64 {
+    let stats = core.home.ledger.stats();
+    stats.running + stats.done() - stats.never_started
+}
+
+/// Counts of submitted, completed, never started and taken.
+pub(crate) fn counts(core: &Core) -> [u64; 4] {
+    let stats = core.home.ledger.stats();
+    let Stats {
+        submitted,
+        completed,
+        never_started,
+        taken,
+        ..
+    } = stats;
+    [submitted, completed, never_started, taken]
 }
 
 /// The queue holds references to tasks, which hold the home, which holds the queue: whatever a model

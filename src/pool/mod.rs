@@ -18,7 +18,7 @@ mod hooks;
 mod idle;
 mod lifecycle;
 #[cfg(all(test, loom))]
-mod loom_tests;
+pub(crate) mod loom_tests;
 mod map;
 mod members;
 mod pending;

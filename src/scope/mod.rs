@@ -10,6 +10,8 @@
 
 mod group;
 mod handle;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod race;
 mod scoped;
 mod try_scope;

@@ -17,36 +17,68 @@
 //! that can end.
 
 use super::worker::Shown;
+use crate::stop::node::Node;
 use crate::task::cell::TaskRef;
 use crate::task::context::{Awaited, Circle};
-use crate::task::group::{group_of, is_opener};
+use crate::task::group::{group_of, opener_of};
+use std::collections::BTreeMap;
+use std::ptr::NonNull;
 
 /// A worker that sleeps, and for what.
 pub(super) type Blocked = (usize, Awaited);
+
+/// Where a task runs: the worker, and how far up its stack.
+type Place = (usize, usize);
 
 /// Who runs what, and waits for what, at one moment.
 pub(super) struct Picture<'a> {
     blocked: &'a [Blocked],
     /// What each worker runs, each waiting for the one behind it.
     stacks: &'a [Vec<Shown>],
+    places: BTreeMap<NonNull<Node>, Place>,
+    /// The members, which run, of scopes that the task there has opened.
+    members: BTreeMap<Place, Vec<Place>>,
     /// Which workers are known to go on.
     goes_on: Vec<bool>,
+    /// Which tasks are known to end, by place.
+    ends: Vec<Vec<bool>>,
+}
+
+fn key(task: &TaskRef) -> NonNull<Node> {
+    task.node().as_ptr()
 }
 
 impl<'a> Picture<'a> {
     pub(super) fn new(blocked: &'a [Blocked], stacks: &'a [Vec<Shown>]) -> Self {
         let is_blocked = |lane| blocked.iter().any(|(other, _)| *other == lane);
-        Picture {
+        let mut picture = Picture {
             blocked,
             stacks,
+            places: BTreeMap::new(),
+            members: BTreeMap::new(),
             goes_on: (0..stacks.len()).map(|lane| !is_blocked(lane)).collect(),
+            ends: stacks
+                .iter()
+                .map(|stack| vec![false; stack.len()])
+                .collect(),
+        };
+        for (place, task) in all(stacks) {
+            picture.places.insert(key(task), place);
         }
+        for (place, task) in all(stacks) {
+            let opener = opener_of(task).and_then(|opener| picture.places.get(&opener.as_ptr()));
+            if let Some(opener) = opener {
+                picture.members.entry(*opener).or_default().push(place);
+            }
+        }
+        picture
     }
 
     /// The circle that the worker of this lane would close, were it to sleep until then.
     pub(super) fn circle(mut self, lane: usize, awaited: &Awaited) -> Option<Circle> {
         self.goes_on[lane] = false;
         loop {
+            while self.find_ends() {}
             if self.comes(awaited) {
                 return None;
             }
@@ -64,56 +96,49 @@ impl<'a> Picture<'a> {
         }
     }
 
+    /// Finds more tasks that end. Says whether it has.
+    fn find_ends(&mut self) -> bool {
+        let mut found = false;
+        for lane in 0..self.stacks.len() {
+            if !self.goes_on[lane] {
+                continue;
+            }
+            // A task ends after what is above it, and after the members of what it has opened.
+            for at in (0..self.stacks[lane].len()).rev() {
+                let members = self.members.get(&(lane, at));
+                let ends = |(lane, at): &Place| self.ends[*lane][*at];
+                if !members.is_none_or(|members| members.iter().all(ends)) {
+                    break;
+                }
+                found |= !self.ends[lane][at];
+                self.ends[lane][at] = true;
+            }
+        }
+        found
+    }
+
     /// Whether what somebody waits for is known to come.
     fn comes(&self, awaited: &Awaited) -> bool {
         match awaited {
-            Awaited::AnyOf(tasks) => tasks.iter().any(|task| self.can_end(task, 0)),
+            Awaited::AnyOf(tasks) => tasks.iter().any(|task| self.can_end(task)),
             Awaited::AllOf(_) => self.stuck(awaited).is_none(),
         }
     }
 
+    fn can_end(&self, task: &TaskRef) -> bool {
+        let place = self.places.get(&key(task));
+        place.is_none_or(|(lane, at)| self.ends[*lane][*at])
+    }
+
     /// One of those that somebody waits for who is not known to end.
     fn stuck<'s>(&'s self, awaited: &'s Awaited) -> Option<&'s TaskRef> {
-        let is_stuck = |task: &&TaskRef| !self.can_end(task, 0);
+        let is_stuck = |task: &&TaskRef| !self.can_end(task);
         match awaited {
             Awaited::AnyOf(tasks) => tasks.iter().find(is_stuck),
-            Awaited::AllOf(group) => self.running().find(|task| {
+            Awaited::AllOf(group) => all(self.stacks).map(|(_, task)| task).find(|task| {
                 group_of(task.node()).is_some_and(|other| other.same(group)) && is_stuck(task)
             }),
         }
-    }
-
-    fn running(&self) -> impl Iterator<Item = &TaskRef> {
-        self.stacks.iter().flatten().map(|(task, _)| task)
-    }
-
-    /// The worker that runs the task, and what is above it on that worker's stack, itself first.
-    fn place(&self, task: &TaskRef) -> Option<(usize, &[Shown])> {
-        self.stacks.iter().enumerate().find_map(|(lane, stack)| {
-            let at = stack.iter().position(|(other, _)| other.same(task))?;
-            Some((lane, &stack[at..]))
-        })
-    }
-
-    /// The members, which run, of scopes that the task has opened.
-    fn members<'s>(&'s self, task: &'s TaskRef) -> impl Iterator<Item = &'s TaskRef> {
-        self.running().filter(move |other| is_opener(task, other))
-    }
-
-    /// Whether the task is known to end.
-    fn can_end(&self, task: &TaskRef, depth: usize) -> bool {
-        let Some((lane, above)) = self.place(task) else {
-            return true;
-        };
-        // Scopes lie in each other, so this ends; but what is seen moves on while it is looked at.
-        if depth > self.stacks.iter().map(Vec::len).sum() {
-            return true;
-        }
-        self.goes_on[lane]
-            && above.iter().all(|(task, _)| {
-                self.members(task)
-                    .all(|member| self.can_end(member, depth + 1))
-            })
     }
 
     /// The tasks of a circle.
@@ -125,17 +150,30 @@ impl<'a> Picture<'a> {
                 break;
             }
             ids.push(task.id());
-            next = match self.place(task) {
-                Some((other, _)) if other == lane => None,
-                Some((other, above)) => {
-                    let blocked = self.blocked.iter().find(|(it, _)| *it == other);
-                    let awaited = blocked.and_then(|(_, awaited)| self.stuck(awaited));
-                    let mut members = above.iter().flat_map(|(task, _)| self.members(task));
-                    awaited.or_else(|| members.find(|member| !self.can_end(member, 0)))
-                }
-                None => None,
-            };
+            let place = self.places.get(&key(task)).copied();
+            next = place
+                .filter(|(other, _)| *other != lane)
+                .and_then(|place| self.stuck_behind(place));
         }
         Circle(ids)
     }
+
+    /// One for whom the task there waits, and who is not known to end.
+    fn stuck_behind(&self, (lane, at): Place) -> Option<&TaskRef> {
+        let blocked = self.blocked.iter().find(|(other, _)| *other == lane);
+        let awaited = blocked.and_then(|(_, awaited)| self.stuck(awaited));
+        let members = self.members.range((lane, at)..(lane + 1, 0));
+        let mut members = members.flat_map(|(_, members)| members);
+        let mut member = || members.find(|(lane, at)| !self.ends[*lane][*at]);
+        awaited.or_else(|| member().map(|(lane, at)| &self.stacks[*lane][*at].0))
+    }
+}
+
+/// All tasks that run, and where.
+fn all(stacks: &[Vec<Shown>]) -> impl Iterator<Item = (Place, &TaskRef)> {
+    let stacks = stacks.iter().enumerate();
+    stacks.flat_map(|(lane, stack)| {
+        let tasks = stack.iter().enumerate();
+        tasks.map(move |(at, (task, _))| ((lane, at), task))
+    })
 }

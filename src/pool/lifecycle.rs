@@ -432,9 +432,11 @@ impl Shared {
 }
 
 impl Core {
-    /// Whether everything is to stop.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.shared.life.lock().mode == Some(Shutdown::StopAll)
+    /// Why everything is to stop, if it is.
+    pub(crate) fn stopping(&self) -> Option<StopCause> {
+        let life = self.shared.life.lock();
+        let is_stopping = life.mode == Some(Shutdown::StopAll);
+        life.cause.clone().filter(|_| is_stopping)
     }
 
     /// A task was pushed, and the pool was found closing. If it is one that takes what is pending,

@@ -11,6 +11,7 @@ use crate::report::ledger::Caller;
 use crate::stop::any::any;
 use crate::stop::clock::Stamp;
 use crate::stop::{StopCause, StopEvent, StopReason, current};
+use crate::sync::Tries;
 use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Noted, Room, TaskRef};
 use crate::task::context;
@@ -71,6 +72,9 @@ impl<F> Error for SubmitError<F> {}
 
 /// A vector of handles is not made larger than this on an iterator's word.
 const HINT_MOST: usize = 1 << 20;
+
+/// How often a full queue is looked at in which there should be room.
+const LAST_TRIES: u32 = if cfg!(loom) { 0 } else { 100_000 };
 
 /// What to do when there is no room.
 #[derive(Clone, Copy)]
@@ -345,6 +349,18 @@ impl Core {
         if capacity.try_acquire(count) {
             return Ok(());
         }
+        // A worker that has just claimed a task gives its room back a few instructions later.
+        let most = capacity.most() as u64;
+        let mut tries = Tries::default();
+        for _ in 0..LAST_TRIES {
+            if self.home.ledger.stats().pending + count as u64 > most {
+                break;
+            }
+            if capacity.try_acquire(count) {
+                return Ok(());
+            }
+            tries.again();
+        }
         match when_full {
             WhenFull::Refuse => Err(Refusal::Full),
             WhenFull::Wait(_) if self.is_inside() => {
@@ -462,7 +478,7 @@ impl Core {
     /// from the queue.
     pub(super) fn push_to_scope(&self, entry: Entry) {
         self.shared.queue.push(entry);
-        if self.shared.idle.notify() && self.is_stopping() {
+        if self.shared.idle.notify() && self.stopping().is_some() {
             self.pushed_while_closing();
         }
     }

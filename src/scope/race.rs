@@ -49,8 +49,9 @@ impl Drop for Runner<'_> {
     }
 }
 
-/// How many closures are fetched, for each thread of the pool, before one is done.
-const AHEAD: usize = 8;
+/// How many closures are fetched before one is done, at least; and how many for each thread of the pool.
+const AHEAD: usize = 1_024;
+const AHEAD_EACH: usize = 8;
 
 fn race<'env, I, F, T, E>(
     core: &Core,
@@ -63,7 +64,7 @@ where
     T: Send + 'env,
     E: From<Stopped> + Send + 'env,
 {
-    let most = AHEAD * core.threads();
+    let most = AHEAD.max(AHEAD_EACH * core.threads());
     let track = Track {
         running: Mutex::new(0),
         fewer: Condvar::new(),

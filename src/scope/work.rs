@@ -152,6 +152,12 @@ impl Work {
     /// this has seen its stop.
     pub(super) fn take_stop(&self) -> Option<Stopped> {
         let cause = self.group.take_stop(self.group.node())?;
+        if let Some(task) = self.group.opener() {
+            // The pool refuses members before it has asked everyone who runs.
+            if let Some(stop) = self.core.stopping().filter(|_| !task.reads_set()) {
+                task.raise_as_kind(&stop);
+            }
+        }
         let _ = with_current(StopEvent::is_set);
         Some(Stopped::new(cause))
     }

@@ -65,7 +65,6 @@ fn a_ladder_polls_waits_and_is_set() {
 
 /// The nodes are few, and a poll should look at each once.
 #[test]
-#[ignore = "bug: a poll takes minutes: the list of what was looked at begins anew in each side branch"]
 fn a_poll_of_four_ways_at_every_level() {
     finishes(|| {
         let root = StopEvent::new();

@@ -225,7 +225,7 @@ impl GroupRef {
     }
 
     /// The task that opened the scope, if it is one inside the same pool.
-    fn opener(&self) -> Option<&NodeRef> {
+    pub(crate) fn opener(&self) -> Option<&NodeRef> {
         self.0.parent().filter(|_| self.sort == Sort::Inside)
     }
 
@@ -387,10 +387,10 @@ impl fmt::Debug for Open {
     }
 }
 
-/// Whether the task cannot end before that one has: it has opened the scope in which that one is.
-pub(crate) fn is_opener(task: &TaskRef, member: &TaskRef) -> bool {
-    let opener = group_of(member.node()).and_then(GroupRef::opener);
-    opener.is_some_and(|opener| opener.same(task.node()))
+/// The task, if it is one of the same pool, that has opened the scope of which this one is a member: it cannot end before
+/// this one has.
+pub(crate) fn opener_of(member: &TaskRef) -> Option<&NodeRef> {
+    group_of(member.node()).and_then(GroupRef::opener)
 }
 
 /// `Group` is shared and freed across threads.

@@ -135,7 +135,6 @@ fn nor_from_a_nested_scope() {
 /// The outer task joins one that it runs inside itself, and that one waits in a scope's end for a task
 /// on another worker, which joins the outer one.
 #[test]
-#[ignore = "bug: a scope's end is not seen as a wait of all that is on its worker's stack"]
 fn nor_when_a_joined_task_has_opened_the_scope() {
     finishes(|| {
         let pool = ThreadPool::new(2);

@@ -114,7 +114,6 @@ fn closures_without_end_are_taken_until_one_succeeds() {
 
 /// The only worker is the one that takes them.
 #[test]
-#[ignore = "bug: a race inside takes all closures before it runs any"]
 fn closures_without_end_inside_a_task() {
     finishes(|| {
         let pool = ThreadPool::new(1);
@@ -163,7 +162,6 @@ fn stopped_from_outside() {
 
 /// Some had failed by then, but not all of them: there are more.
 #[test]
-#[ignore = "bug: a race that a stop cuts short tells of an error as if there were no more closures"]
 fn closures_without_end_are_stopped_from_outside() {
     finishes(|| {
         for _ in 0..200 {

@@ -243,7 +243,6 @@ fn a_weak_shutdown_at_any_moment_of_a_nest() {
 
 /// Whoever was told `Err` by a scope because of the pool's stop has not completed.
 #[test]
-#[ignore = "bug: pending tasks of a scope are doomed before the pool's event is set"]
 fn a_strong_shutdown_at_any_moment_of_a_nest() {
     finishes(|| (0..20).for_each(|_| shut_down_at_any_moment(Shutdown::StopAll)));
 }

@@ -45,7 +45,6 @@ fn cancelling_the_scope_stops_all_of_it() {
 
 /// A worker whose task has seen the stop and ended takes the next one out of the queue.
 #[test]
-#[ignore = "bug: a group's event is set before its pending tasks are doomed"]
 fn no_task_starts_when_another_has_seen_the_stop() {
     finishes(|| {
         let pool = ThreadPool::new(1);

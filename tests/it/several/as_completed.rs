@@ -172,7 +172,6 @@ fn with_no_time_it_yields_what_has_ended() {
 
 /// It says that it is fused, and an iterator that is fused has ended for good.
 #[test]
-#[ignore = "bug: after its time it yields again what has ended meanwhile, although it is a `FusedIterator`"]
 fn once_its_time_has_passed_it_has_ended() {
     finishes(|| {
         let gated = gated(1);

@@ -12,6 +12,8 @@ mod task;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod thread;
+#[cfg(feature = "timeline")]
+mod timeline;
 
 pub use pool::{
     BuildError, Graceful, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,
@@ -37,3 +39,5 @@ pub use task::{
     CancelOnDrop, CancelOutcome, Canceller, Outcome, TaskError, TaskErrorKind, TaskHandle,
 };
 pub use thread::{Runnable, StoppableThread, StoppableThreadBuilder};
+#[cfg(feature = "timeline")]
+pub use timeline::{Timeline, TimelineTask};

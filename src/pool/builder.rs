@@ -7,6 +7,8 @@ use super::hooks::{Hooks, Naming, UnhandledPanic};
 use super::idle::{Idle, MOST_WORKERS};
 use super::lifecycle::{Fallen, Life};
 use super::queue::Queue;
+#[cfg(feature = "timeline")]
+use super::recorder::Recorder;
 use super::shared::{Core, Shared};
 use super::worker::{self, Post, Ready};
 use crate::report::Shutdown;
@@ -54,6 +56,8 @@ pub struct ThreadPoolBuilder {
     on_drop: Shutdown,
     details: usize,
     timings: bool,
+    #[cfg(feature = "timeline")]
+    pub(super) timeline: Option<usize>,
     hooks: Hooks,
 }
 
@@ -69,6 +73,8 @@ impl ThreadPoolBuilder {
             on_drop: Shutdown::StopAll,
             details: DETAILS,
             timings: false,
+            #[cfg(feature = "timeline")]
+            timeline: None,
             hooks: Hooks::default(),
         }
     }
@@ -230,6 +236,14 @@ impl ThreadPoolBuilder {
         }
     }
 
+    fn has_timeline(&self) -> bool {
+        #[cfg(feature = "timeline")]
+        let has = self.timeline.is_some();
+        #[cfg(not(feature = "timeline"))]
+        let has = false;
+        has
+    }
+
     fn thread_names(&mut self, threads: usize) -> Result<Vec<String>, BuildError> {
         let pool = self.name.clone();
         let mut naming = self.naming.0.take();
@@ -248,6 +262,7 @@ impl ThreadPoolBuilder {
 
     pub(super) fn core(self, threads: usize, stop_with: Option<&(StopEvent, Shutdown)>) -> Core {
         Stamp::begin();
+        let stamps = self.timings || self.has_timeline();
         let shared = Arc::new(Shared {
             name: self.name,
             stack_size: self.stack_size,
@@ -255,8 +270,10 @@ impl ThreadPoolBuilder {
             queue: Queue::new(threads),
             idle: Idle::new(threads),
             capacity: self.queue_capacity.map(Capacity::new),
-            posts: (0..threads).map(|_| Post::new(self.timings)).collect(),
-            timings: self.timings,
+            posts: (0..threads).map(|_| Post::new(stamps)).collect(),
+            stamps,
+            #[cfg(feature = "timeline")]
+            recorder: self.timeline.map(Recorder::new),
             blocked: Mutex::new(Vec::new()),
             life: Mutex::new(Life::new()),
             thread_ended: Condvar::new(),

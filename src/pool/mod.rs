@@ -7,6 +7,7 @@
 //! - `pending`: tasks that are handed back.
 //! - `worker`, `circles`: how tasks are run, and joined from inside; waits that could never end.
 //! - `lifecycle`, `graceful`: how a pool ends, and what it reports.
+//! - `recorder`: what a pool remembers for its picture.
 //! - `shared`: what all of these share.
 
 mod build_error;
@@ -23,6 +24,8 @@ mod map;
 mod members;
 mod pending;
 mod queue;
+#[cfg(feature = "timeline")]
+mod recorder;
 mod runs;
 mod shared;
 mod submit;

@@ -6,11 +6,19 @@ use super::hooks::{Hooks, UnhandledPanic};
 use super::idle::Idle;
 use super::lifecycle::{Grave, Life};
 use super::queue::Queue;
+#[cfg(feature = "timeline")]
+use super::recorder::{Recorder, Run};
 use super::worker::Post;
 use crate::report::{Shutdown, TaskId};
+#[cfg(feature = "timeline")]
+use crate::report::{TaskStatus, ledger::Lane};
 use crate::stop::StopCause;
+#[cfg(feature = "timeline")]
+use crate::stop::clock::Stamp;
 use crate::stop::node::NodeRef;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
+#[cfg(feature = "timeline")]
+use crate::task::cell::TaskRef;
 use crate::task::home::{Home, HomeRef, Host, home_of};
 use crate::task::life::Doomed;
 use std::any::Any;
@@ -19,8 +27,10 @@ use std::fmt;
 pub(crate) struct Shared {
     pub(super) name: Option<Arc<str>>,
     pub(super) stack_size: usize,
-    /// Whether it is kept how long tasks wait and run.
-    pub(super) timings: bool,
+    /// Whether it is looked when tasks are submitted, start and end.
+    pub(super) stamps: bool,
+    #[cfg(feature = "timeline")]
+    pub(super) recorder: Option<Recorder>,
     /// Given up with the pool and its last thread, so that what they captured does not live as long
     /// as a handle.
     pub(super) hooks: Mutex<Option<Arc<Hooks>>>,
@@ -62,6 +72,22 @@ impl Host for Shared {
         let fallen = self.close(home, Shutdown::StopAll, cause);
         raise();
         self.dispose(fallen);
+    }
+
+    #[cfg(feature = "timeline")]
+    fn record(&self, home: &Home, task: &TaskRef, status: TaskStatus, run: Option<(&Lane, Stamp)>) {
+        let Some(recorder) = &self.recorder else {
+            return;
+        };
+        let run = run.and_then(|(lane, started)| {
+            let lane = home.ledger.index_of(lane)?;
+            Some(Run {
+                lane,
+                depth: self.posts[lane].depth(),
+                started: Some(started),
+            })
+        });
+        recorder.record(task, status, run);
     }
 
     fn unhandled_panic(&self, id: TaskId, name: Option<&str>, payload: &(dyn Any + Send)) {

@@ -115,7 +115,7 @@ impl Refusal {
 impl Core {
     /// When a task is submitted that is submitted now, if the pool wants to know.
     pub(super) fn stamp(&self) -> Option<Stamp> {
-        self.shared.timings.then(Stamp::now)
+        self.shared.stamps.then(Stamp::now)
     }
 
     fn noted(&self) -> Noted {
@@ -130,7 +130,7 @@ impl Core {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        if self.shared.timings {
+        if self.shared.stamps {
             return self.submit_noted(closure);
         }
         self.submit(None, (), closure)
@@ -141,7 +141,7 @@ impl Core {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        if self.shared.timings {
+        if self.shared.stamps {
             return self.try_submit_noted(closure);
         }
         self.try_submit(None, (), closure)
@@ -152,7 +152,7 @@ impl Core {
         F: FnOnce(&StopEvent) -> T + Send + 'static,
         T: Send + 'static,
     {
-        if self.shared.timings {
+        if self.shared.stamps {
             return self.execute_noted(closure);
         }
         self.execute(None, (), closure)

@@ -62,6 +62,12 @@ impl Post {
         }
     }
 
+    /// How many tasks of this worker wait for the one that it runs.
+    #[cfg(feature = "timeline")]
+    pub(super) fn depth(&self) -> u32 {
+        u32::try_from(self.outer.lock().len()).unwrap_or(u32::MAX)
+    }
+
     /// The tasks that this worker is running.
     pub(super) fn tasks(&self) -> Vec<Shown> {
         let mut tasks = self.shown();

@@ -160,6 +160,13 @@ impl Ledger {
         &self.lanes[lane]
     }
 
+    /// Which lane that is.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn index_of(&self, lane: &Lane) -> Option<usize> {
+        let mut lanes = self.lanes.iter();
+        lanes.position(|other| std::ptr::eq(&**other, lane))
+    }
+
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock()
     }

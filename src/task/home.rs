@@ -5,10 +5,18 @@
 //! may outlive its pool. The task layer knows a pool only through this.
 #![allow(unsafe_code, reason = "a home is a node with more behind it")]
 
+#[cfg(feature = "timeline")]
+use super::cell::TaskRef;
 use super::depot::Depot;
 use super::life::Doomed;
 use crate::report::TaskId;
+#[cfg(feature = "timeline")]
+use crate::report::TaskStatus;
+#[cfg(feature = "timeline")]
+use crate::report::ledger::Lane;
 use crate::report::ledger::Ledger;
+#[cfg(feature = "timeline")]
+use crate::stop::clock::Stamp;
 use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
 use crate::stop::{StopCause, StopReason};
 use crate::sync::Arc;
@@ -28,6 +36,17 @@ pub(crate) trait Host: Send + Sync {
 
     /// The home's event is about to be set, which `raise` does.
     fn stop(&self, home: &Home, cause: &StopCause, raise: &mut dyn FnMut());
+
+    /// A task has ended, which a worker with that lane began then; or it never will begin.
+    #[cfg(feature = "timeline")]
+    fn record(
+        &self,
+        _home: &Home,
+        _task: &TaskRef,
+        _status: TaskStatus,
+        _run: Option<(&Lane, Stamp)>,
+    ) {
+    }
 
     /// A task panicked, and nobody will ever join it. Called outside of all locks and tasks; may
     /// panic.

@@ -196,8 +196,9 @@ fn count(
     started: Option<Stamp>,
 ) {
     let times = times_of(task, asked, started);
-    if started.is_some() {
+    if let Some(started) = started {
         lane.keep_times(times);
+        record(task, end.status(), Some((lane, started)));
     }
     let book = || {
         let mut book = task.home().ledger.book();
@@ -252,6 +253,16 @@ fn times_of(task: &TaskRef, asked: bool, started: Option<Stamp>) -> Times {
         latency: if asked { latency() } else { None },
     }
 }
+
+/// Records, for a picture, a task that ends, or will never begin.
+#[cfg(feature = "timeline")]
+fn record(task: &TaskRef, status: TaskStatus, run: Option<(&Lane, Stamp)>) {
+    let home = task.home();
+    home.host.record(home, task, status, run);
+}
+
+#[cfg(not(feature = "timeline"))]
+fn record(_task: &TaskRef, _status: TaskStatus, _run: Option<(&Lane, Stamp)>) {}
 
 /// The entry of a task that will never start.
 fn entry_of_doomed(task: &TaskRef) -> Entry {
@@ -383,6 +394,7 @@ fn doom_alone<'a>(task: &'a TaskRef, cause: &StopCause) -> Result<Doomed<&'a Tas
     };
     tell(task, before);
     if let Some(husks) = husks {
+        record(task, TaskStatus::NeverStarted, None);
         // Its room is given back before its captures are dropped, which may want some.
         home.host.left_queue(home, husks);
     }
@@ -446,6 +458,7 @@ pub(crate) fn doom_all(
         // Nobody listens to those that are dropped here, so it runs no foreign code, though the pool may hold a
         // lock.
         for (task, before) in some.drain(..) {
+            record(&task, TaskStatus::NeverStarted, None);
             doomed.extend(Doomed { task, before }.with_duties());
         }
     }

@@ -54,6 +54,11 @@ pub(crate) enum End {
 }
 
 impl End {
+    /// What the task has become by it.
+    pub(crate) fn status(self) -> TaskStatus {
+        Word(self.word()).status()
+    }
+
     fn word(self) -> u32 {
         match self {
             End::Returned { seen: false } => COMPLETED | VALUE,

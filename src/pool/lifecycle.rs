@@ -28,29 +28,26 @@
 use super::hooks::Hooks;
 use super::queue::All;
 use super::shared::{Core, Shared};
-use super::worker::Post;
+use crate::report::Shutdown;
 use crate::report::ledger::Door;
-use crate::report::{Ending, Parts, Shutdown, ShutdownReport, Straggler, TaskSnapshot, TaskStatus};
 use crate::stop::StopCause;
-use crate::stop::clock::Stamp;
 use crate::stop::timer::on_timer_thread;
 use crate::stop::wait::Registration;
-use crate::sync::{Arc, Ordering, wait_deadline, yield_now};
+use crate::sync::{Arc, Ordering, wait_deadline};
 use crate::task::cell::TaskRef;
 use crate::task::context::contained;
 use crate::task::group::{GroupRef, Sort};
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::SlabRef;
-use std::collections::BTreeSet;
 use std::mem;
 use std::task::Waker;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[derive(Debug)]
 pub(crate) struct Life {
-    mode: Option<Shutdown>,
+    pub(super) mode: Option<Shutdown>,
     /// Why pending tasks never start, once they never do.
     cause: Option<StopCause>,
     /// How many worker threads may still call the user's hooks.
@@ -543,88 +540,5 @@ impl Core {
     /// Lets the threads go: they end by themselves, and nobody joins them.
     pub(super) fn detach_threads(&self) {
         drop(mem::take(&mut self.shared.life.lock().threads));
-    }
-
-    /// The tasks that have not ended: those that run, and then those that are pending, in order.
-    pub(super) fn tasks(&self) -> Vec<TaskSnapshot> {
-        let Core { home, shared } = self;
-        let running: Vec<_> = shared.posts.iter().flat_map(Post::tasks).collect();
-        let pending = shared.queue.freeze(&home.ledger).pending();
-        let now = Stamp::now();
-        let running = running
-            .iter()
-            .map(|(task, since)| snapshot(task, *since, now));
-        let pending = pending.iter().map(|task| snapshot(task, None, now));
-        let mut tasks: Vec<_> = running.chain(pending).collect();
-        // One may have ended, or begun, since it was found.
-        let mut known = BTreeSet::new();
-        tasks.retain(|task| !task.status.is_done() && known.insert(task.id));
-        tasks
-    }
-
-    /// What has become of every task so far.
-    pub(super) fn report(&self) -> ShutdownReport {
-        let Core { home, shared } = self;
-        // Counts and lists are not taken at one instant. So they are taken until they agree, and
-        // those that were listed first are still what they were when they have been counted: then
-        // nobody is missing, and nobody is too many. They agree at once when little moves. If they do
-        // not for a while, the counts are exact and the lists as good as can be.
-        let give_up = Instant::now() + PATIENCE;
-        loop {
-            let running: Vec<_> = shared.posts.iter().flat_map(Post::tasks).collect();
-            let pending = if home.ledger.stats().pending > 0 {
-                shared.queue.freeze(&home.ledger).pending()
-            } else {
-                Vec::new()
-            };
-            let (stats, ids, exceptions) = home.ledger.closing_balance();
-            let agree = (stats.running, stats.pending)
-                == (running.len() as u64, pending.len() as u64)
-                && all_are(running.iter().map(|(task, _)| task), TaskStatus::Running)
-                && all_are(&pending, TaskStatus::Pending);
-            if !agree && Instant::now() < give_up {
-                yield_now();
-                continue;
-            }
-            let now = Stamp::now();
-            let stragglers = running
-                .iter()
-                .map(|(task, since)| Straggler::new(snapshot(task, *since, now)));
-            return ShutdownReport::new(Parts {
-                pool: shared.name.clone(),
-                mode: shared.life.lock().mode,
-                stats,
-                ids,
-                exceptions,
-                stragglers: stragglers.collect(),
-                pending: pending.iter().map(TaskRef::id).collect(),
-                ending: (stats.pending + stats.running > 0)
-                    .then(|| -> Arc<dyn Ending> { Arc::new(self.clone()) }),
-            });
-        }
-    }
-}
-
-/// For how long a report looks for a moment at which its counts and its lists agree.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-fn all_are<'a>(tasks: impl IntoIterator<Item = &'a TaskRef>, status: TaskStatus) -> bool {
-    let mut tasks = tasks.into_iter();
-    tasks.all(|task| task.state().load().status() == status)
-}
-
-/// A task that has been running since then, or has not begun.
-fn snapshot(task: &TaskRef, started: Option<Stamp>, now: Stamp) -> TaskSnapshot {
-    let word = task.state().load();
-    TaskSnapshot {
-        id: task.id(),
-        name: task.shared_name().cloned(),
-        status: word.status(),
-        cause: task.node().cause(),
-        has_looked: word.seen(),
-        seen: task.node().seen_at(),
-        submitted: task.submitted(),
-        started,
-        now,
     }
 }

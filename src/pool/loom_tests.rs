@@ -13,6 +13,7 @@ use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::task::cell::TaskRef;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::{Draft, SlabRef};
+use crate::task::slot::Slot;
 use crate::task::{Outcome, TaskHandle};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -43,7 +44,7 @@ pub(crate) fn finish(core: &Core, worker: thread::JoinHandle<()>) {
 }
 
 impl Core {
-    pub(crate) fn submit_plain<T: Send + 'static>(
+    pub(crate) fn submit_code<T: Send + 'static>(
         &self,
         code: impl FnOnce() -> T + Send + 'static,
     ) -> TaskHandle<T> {
@@ -434,7 +435,7 @@ fn walk(core: &Core, runs: &Runs, index: usize, run: Run) {
             runs.hide(index);
         }
         if let Ok(claimed) = claimed {
-            claimed.run_shown(lane);
+            claimed.run_shown(lane, &Slot::new(false));
         }
     }
 }

@@ -113,7 +113,7 @@ fn a_worker_runs_the_tasks_of_its_scope() {
     bounded(2).check(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
-        let outer = core.submit_plain({
+        let outer = core.submit_code({
             let core = core.clone();
             move || {
                 let place = Place::new();
@@ -210,7 +210,7 @@ fn of_a_stop_and_who_waits_for_the_scope_one_has_the_task() {
     bounded(1).check(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
-        let outer = core.submit_plain({
+        let outer = core.submit_code({
             let core = core.clone();
             move || stop_one(&core)
         });
@@ -297,7 +297,7 @@ fn a_handle_is_never_pending_with_nobody_to_wake_it() {
     bounded(2).check(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
-        let mut handle = core.submit_plain(|| 7);
+        let mut handle = core.submit_code(|| 7);
         let [old, new] = [(); 2].map(|()| Arc::new(Counts(AtomicUsize::new(0))));
         let mut poll = |counts: &Arc<Counts>| {
             let waker = Waker::from(Arc::clone(counts));
@@ -325,14 +325,14 @@ fn of_a_cancel_and_who_was_handed_a_task_one_has_it() {
         let core = core(1);
         let trace = Arc::new(Trace::default());
         let captured = Captured(Arc::clone(&trace));
-        let handle = core.submit_plain(move || captured.run());
+        let handle = core.submit_code(move || captured.run());
         let canceller = handle.canceller();
         let canceller = thread::spawn(move || canceller.cancel());
         let mut taken = 0;
         for task in take_pending(&core) {
             taken += 1;
             if let Ok(claimed) = life::claim_taken(task) {
-                claimed.run(&Lane::new(), &Slot::new());
+                claimed.run(&Lane::new(), &Slot::new(false));
             }
         }
         canceller.join().unwrap();
@@ -351,13 +351,13 @@ fn of_a_worker_and_who_was_handed_a_task_one_has_it() {
         let core = core(1);
         let trace = Arc::new(Trace::default());
         let captured = Captured(Arc::clone(&trace));
-        let handle = core.submit_plain(move || captured.run());
+        let handle = core.submit_code(move || captured.run());
         let worker = spawn_worker(&core, 0);
         let mut taken = 0;
         for task in take_pending(&core) {
             taken += 1;
             assert!(life::claim_taken(task).is_ok_and(|claimed| {
-                claimed.run(&Lane::new(), &Slot::new());
+                claimed.run(&Lane::new(), &Slot::new(false));
                 true
             }));
         }

@@ -1,6 +1,6 @@
 //! The first success of several tasks.
 
-use super::scoped::scope;
+use super::scoped::scope_and_clear;
 use super::work::Work;
 use crate::pool::{Core, Submitter, ThreadPool};
 use crate::stop::{StopCause, StopEvent, StopReason, Stopped};
@@ -100,7 +100,7 @@ where
         let mut finish = finish.lock();
         (finish.won.take(), finish.lost.take())
     };
-    let all = scope(
+    let all = scope_and_clear(
         core,
         location,
         |s| {

@@ -72,6 +72,15 @@ pub(super) fn scope<'env, R>(
     core: &Core,
     location: &'static Location<'static>,
     body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
+) -> Result<R, Stopped> {
+    scope_and_clear(core, location, body, || {})
+}
+
+/// As [`scope`]; calls `clear` before a panic is re-raised.
+pub(super) fn scope_and_clear<'env, R>(
+    core: &Core,
+    location: &'static Location<'static>,
+    body: impl for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     clear: impl FnOnce(),
 ) -> Result<R, Stopped> {
     let scope = Scope {
@@ -140,7 +149,7 @@ impl ThreadPool {
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     {
-        scope(self.core(), Location::caller(), body, || {})
+        scope(self.core(), Location::caller(), body)
     }
 }
 
@@ -159,6 +168,6 @@ impl Submitter {
     where
         F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> R,
     {
-        scope(self.core(), Location::caller(), body, || {})
+        scope(self.core(), Location::caller(), body)
     }
 }

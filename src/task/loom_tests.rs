@@ -314,7 +314,7 @@ fn claim_and_run_all(home: &HomeRef, slab: &SlabRef) {
         let claimed = life::claim_lent(slab.lend(index));
         lane.leave(claimed.is_ok());
         if let Ok(claimed) = claimed {
-            claimed.run_shown(lane);
+            claimed.run_shown(lane, &Slot::new(false));
         }
     }
 }

@@ -23,9 +23,11 @@ mod event_tree;
 #[cfg(unix)]
 mod fd;
 mod future;
+mod graceful;
 mod handle;
 mod join_inside;
 mod join_or_stopped;
+mod latency;
 mod on_done;
 mod on_set;
 mod panics;
@@ -42,3 +44,5 @@ mod task_limits;
 #[cfg(feature = "testing")]
 mod testing;
 mod thread;
+#[cfg(feature = "timeline")]
+mod timeline;

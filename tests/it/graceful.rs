@@ -1,0 +1,162 @@
+//! A shutdown that grows stronger step by step, and waiting for those who were left.
+
+use crate::common::*;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+use stoppable::{Graceful, Shutdown, Step, StopEvent, StopReason, TaskHandle, ThreadPool};
+
+const LONG: Duration = Duration::from_secs(3_600);
+const SHORT: Duration = Duration::from_millis(2);
+
+#[test]
+fn what_drains_in_time_goes_no_further() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let tasks: Vec<_> = (0..100).map(|n| pool.submit(move |_| n)).collect();
+        let ladder = Graceful::new()
+            .drain(LONG)
+            .cancel_pending(LONG)
+            .stop_all(LONG);
+        let report = pool.shutdown_graceful(ladder);
+        assert!(report.is_final() && report.is_clean());
+        assert_eq!(report.completed(), 100);
+        let modes: Vec<_> = report.steps().iter().map(Step::mode).collect();
+        assert_eq!(modes, [Shutdown::Drain]);
+        assert!(tasks.into_iter().all(|task| task.join().is_ok()));
+    });
+}
+
+#[test]
+fn each_step_ends_what_it_can() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let gate = Gate::new();
+        let polite = pool.submit(poll);
+        let deaf = pool.submit({
+            let gate = Arc::clone(&gate);
+            move |_| gate.pass()
+        });
+        polite.wait_started();
+        deaf.wait_started();
+        let pending: Vec<_> = (0..10).map(|_| pool.submit(|_| ())).collect();
+        let ladder = Graceful::new()
+            .drain(SHORT)
+            .cancel_pending(SHORT)
+            .stop_all(Duration::from_millis(200));
+        let began = Instant::now();
+        let report = pool.shutdown_graceful(ladder);
+        assert!(began.elapsed() >= 2 * SHORT);
+        let steps = report.steps();
+        let modes: Vec<_> = steps.iter().map(Step::mode).collect();
+        assert_eq!(
+            modes,
+            [Shutdown::Drain, Shutdown::CancelPending, Shutdown::StopAll]
+        );
+        assert!(steps[0].took() >= SHORT && steps[1].began() >= SHORT);
+        assert!(steps[2].began() >= steps[1].began() + steps[1].took());
+        let ended: Vec<_> = steps
+            .iter()
+            .map(|step| (step.completed(), step.never_started(), step.cancelled()))
+            .collect();
+        assert_eq!(ended, [(0, 0, 0), (0, 10, 0), (0, 0, 1)]);
+        assert_eq!(report.stragglers().len(), 1);
+        assert!(pending.iter().all(TaskHandle::is_done));
+        assert_eq!(
+            polite.outcome().cause().unwrap().reason,
+            StopReason::Shutdown
+        );
+        gate.open();
+        let last = report.into_stragglers().wait();
+        assert!(last.is_final());
+        assert_eq!((last.completed(), last.steps().len()), (1, 3));
+    });
+}
+
+#[test]
+fn who_is_in_a_hurry_waits_no_longer() {
+    finishes(|| {
+        let pool = Arc::new(ThreadPool::new(1));
+        let gate = Gate::new();
+        let deaf = pool.submit({
+            let gate = Arc::clone(&gate);
+            move |_| gate.pass()
+        });
+        deaf.wait_started();
+        let hurry = StopEvent::new();
+        let ladder = Graceful::new()
+            .drain(LONG)
+            .cancel_pending(LONG)
+            .stop_all(LONG);
+        let ladder = ladder.give_up_on(&hurry);
+        let shutting = thread::spawn({
+            let pool = Arc::clone(&pool);
+            move || pool.shutdown_graceful(ladder)
+        });
+        hurry.set();
+        let report = shutting.join().unwrap();
+        assert_eq!(report.running(), 1);
+        // The strongest one has been begun all the same.
+        assert_eq!(report.mode(), Some(Shutdown::StopAll));
+        assert!(deaf.stop_event().is_set());
+        gate.open();
+    });
+}
+
+#[test]
+fn without_steps_everything_is_stopped_and_nobody_waited_for() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let polite = pool.submit(poll);
+        polite.wait_started();
+        let report = pool.shutdown_graceful(Graceful::new());
+        assert_eq!(report.mode(), Some(Shutdown::StopAll));
+        polite.wait();
+    });
+}
+
+#[test]
+fn from_inside_it_begins_and_returns() {
+    finishes(|| {
+        let pool = Arc::new(ThreadPool::new(1));
+        let inner = Arc::clone(&pool);
+        let task = pool.submit(move |_| {
+            let report = inner.shutdown_graceful(Graceful::new().drain(LONG));
+            report.running()
+        });
+        assert_eq!(task.join().unwrap(), 1);
+        assert!(pool.shutdown(Shutdown::Drain).is_final());
+    });
+}
+
+#[test]
+fn stragglers_as_a_future_outlive_the_pool() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let gate = Gate::new();
+        let deaf = pool.submit({
+            let gate = Arc::clone(&gate);
+            move |_| gate.pass()
+        });
+        deaf.wait_started();
+        let report = pool.shutdown_timeout(Shutdown::StopAll, SHORT);
+        assert_eq!(report.stragglers()[0].id(), deaf.id());
+        pool.abandon();
+        let stragglers = report.into_stragglers();
+        assert_eq!(stragglers.tasks().len(), 1);
+        let stragglers = stragglers.wait_timeout(SHORT).unwrap_err();
+        let waiting = thread::spawn(move || pollster::block_on(stragglers));
+        gate.open();
+        let report = waiting.join().unwrap();
+        assert_eq!((report.running(), report.completed()), (0, 1));
+    });
+}
+
+#[test]
+fn a_final_report_has_nobody_to_wait_for() {
+    let pool = ThreadPool::new(1);
+    pool.submit(|_| ()).wait();
+    let report = pool.shutdown(Shutdown::Drain);
+    let report = report.into_stragglers().wait_timeout(Duration::ZERO);
+    assert_eq!(report.unwrap().completed(), 1);
+}

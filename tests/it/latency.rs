@@ -1,0 +1,202 @@
+//! How soon tasks stop: asked, seen, ended; how long they wait and run; and who is live.
+
+use crate::common::*;
+use std::sync::Arc;
+use std::time::Duration;
+use stoppable::{Durations, Shutdown, TaskSnapshot, TaskStatus, ThreadPool};
+
+fn timed(threads: usize) -> ThreadPool {
+    let pool = ThreadPool::builder().threads(threads).timings(true);
+    pool.build().unwrap()
+}
+
+/// The times of a task that is asked, looks after a while, and goes on for a while.
+#[test]
+fn seen_comes_after_asked_and_before_the_end() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let (asked, saw) = (Gate::new(), Gate::new());
+        let task = pool.submit({
+            let (asked, saw) = (Arc::clone(&asked), Arc::clone(&saw));
+            move |stop| {
+                asked.pass();
+                assert!(stop.is_set());
+                saw.pass();
+            }
+        });
+        task.wait_started();
+        task.cancel();
+        let cause = task.stop_event().cause().unwrap();
+        asked.open();
+        saw.open();
+        task.wait();
+        let report = pool.shutdown(Shutdown::Drain);
+        let detail = report.details().next().unwrap();
+        assert_eq!(detail.cause(), Some(&cause));
+        let (seen, ended) = (detail.asked_to_seen(), detail.asked_to_ended());
+        assert!(seen.unwrap() <= ended.unwrap());
+        assert!(ended.unwrap() <= cause.at.elapsed());
+        let latency = report.stop_latency();
+        assert_eq!(latency.to_seen().max(), seen);
+        assert_eq!(latency.to_ended().percentile(50.0), ended);
+        assert_eq!((detail.waited(), detail.ran()), (None, None), "not kept");
+    });
+}
+
+/// Polls before the stop and after the first that saw it are no matter.
+#[test]
+fn each_task_that_was_asked_while_it_ran_is_counted_once() {
+    finishes(|| {
+        const TASKS: u64 = 300;
+        let pool = ThreadPool::new(3);
+        for n in 0..TASKS {
+            let task = pool.submit(move |stop| match n % 3 {
+                0 => {
+                    poll(stop);
+                    // Again, which is not the first time.
+                    assert!(stop.is_set() && stop.check().is_err());
+                }
+                // Does not look, but for a look that is none.
+                1 => while !stop.peek() {},
+                _ => {}
+            });
+            task.wait_started();
+            task.cancel();
+        }
+        let report = pool.shutdown(Shutdown::Drain);
+        let latency = report.stop_latency();
+        assert_eq!(latency.to_seen().count(), report.cancelled());
+        let asked = report.cancelled() + report.completed_though_asked();
+        assert_eq!(latency.to_ended().count(), asked);
+        assert!(report.completed_though_asked() >= TASKS / 3);
+    });
+}
+
+#[test]
+fn those_that_never_started_and_those_that_were_not_asked_have_none() {
+    finishes(|| {
+        let stuck = Stuck::new(1);
+        for _ in 0..10 {
+            stuck.pool.submit(|_| ()).cancel();
+        }
+        stuck.release();
+        stuck.pool.submit(|_| ()).wait();
+        let report = stuck.pool.shutdown(Shutdown::Drain);
+        assert_eq!(report.stop_latency().to_ended(), &Durations::default());
+        assert!(
+            report
+                .details()
+                .all(|detail| detail.asked_to_ended().is_none())
+        );
+    });
+}
+
+#[test]
+fn with_timings_every_task_has_waited_and_run() {
+    finishes(|| {
+        let pool = timed(2);
+        let hour = Duration::from_secs(3_600);
+        for n in 0..30 {
+            match n % 6 {
+                0 => pool.submit(|_| ()).wait(),
+                1 => pool.try_submit(|_| ()).unwrap().wait(),
+                2 => drop(pool.execute(|_| ()).unwrap()),
+                3 => pool.task().timeout(hour).submit(|_| ()).wait(),
+                4 => pool.scope(|s| s.submit(|_| ()).wait()).unwrap(),
+                _ => pool
+                    .submit_all((0..2).map(|_| |_: &_| ()))
+                    .iter()
+                    .for_each(|task| task.wait()),
+            }
+        }
+        let report = pool.shutdown(Shutdown::Drain);
+        let tasks = report.completed();
+        assert_eq!(tasks, 35);
+        let (waited, ran) = (report.waited().unwrap(), report.ran().unwrap());
+        assert_eq!((waited.count(), ran.count()), (tasks, tasks));
+        assert!(ran.min() <= ran.mean() && ran.mean() <= ran.max());
+    });
+}
+
+#[test]
+fn without_timings_nothing_is_kept_of_them() {
+    let pool = ThreadPool::new(1);
+    pool.submit(|_| ()).wait();
+    let report = pool.shutdown(Shutdown::Drain);
+    assert!(report.waited().is_none() && report.ran().is_none());
+}
+
+#[test]
+fn what_is_live() {
+    finishes(|| {
+        let pool = timed(2);
+        let gate = Gate::new();
+        let running = pool.task().name("running").submit({
+            let gate = Arc::clone(&gate);
+            move |stop| {
+                poll(stop);
+                gate.pass();
+            }
+        });
+        running.wait_started();
+        running.cancel();
+        let submitter = pool.submitter();
+        let (go, inside) = (Gate::new(), Gate::new());
+        let outer = pool.task().name("outer").submit({
+            let (go, inside) = (Arc::clone(&go), Arc::clone(&inside));
+            move |_| {
+                go.pass();
+                // Run on the spot.
+                submitter.submit(move |_| inside.pass()).wait();
+            }
+        });
+        outer.wait_started();
+        go.open();
+        until(|| pool.stats().running == 3);
+        let pending = pool.submit(|_| ());
+        let tasks = pool.tasks();
+        let of = |status| tasks.iter().filter(move |task| task.status() == status);
+        assert_eq!(of(TaskStatus::Running).count(), 3);
+        assert_eq!(
+            of(TaskStatus::Pending)
+                .map(TaskSnapshot::id)
+                .collect::<Vec<_>>(),
+            [pending.id()]
+        );
+        let named = |name| tasks.iter().find(|task| task.name() == Some(name)).unwrap();
+        assert!(named("running").cause().is_some() && named("running").asked_ago().is_some());
+        assert!(named("outer").cause().is_none() && !named("outer").has_looked());
+        // The inner one waited and began later than the one that waits for it.
+        let inner = of(TaskStatus::Running)
+            .find(|task| task.name().is_none())
+            .unwrap();
+        assert!(inner.running_for().unwrap() <= named("outer").running_for().unwrap());
+        assert!(of(TaskStatus::Pending).all(|task| task.waited().is_some()));
+        gate.open();
+        inside.open();
+        pool.shutdown(Shutdown::Drain);
+        assert!(pool.tasks().is_empty());
+    });
+}
+
+#[test]
+fn durations_of_stragglers() {
+    finishes(|| {
+        let pool = timed(1);
+        let gate = Gate::new();
+        let _open = OpenOnDrop(Arc::clone(&gate));
+        let deaf = pool.task().name("deaf").submit(move |_| gate.pass());
+        deaf.wait_started();
+        let report = pool.shutdown_timeout(Shutdown::StopAll, Duration::from_millis(5));
+        let straggler = &report.stragglers()[0];
+        assert_eq!(straggler.name(), Some("deaf"));
+        assert!(straggler.asked_ago().unwrap() >= Duration::from_millis(5));
+        assert!(straggler.running_for() >= straggler.asked_ago());
+        assert_eq!(straggler.asked_to_seen(), None);
+        let text = report.to_string();
+        assert!(
+            text.contains("running for") && text.contains("has not looked since"),
+            "{text}"
+        );
+    });
+}

@@ -40,6 +40,7 @@ use crate::task::group::{GroupRef, Sort};
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::SlabRef;
+use crate::task::trace;
 use std::mem;
 use std::task::Waker;
 use std::thread::JoinHandle;
@@ -99,6 +100,7 @@ pub(super) struct Fallen {
     count: usize,
     /// Those with whom something is left to do.
     doomed: Vec<Doomed>,
+    cause: StopCause,
     /// What else was in the queue, to be dropped when no lock is held.
     _rest: (Vec<TaskRef>, Vec<SlabRef>),
 }
@@ -171,6 +173,7 @@ impl Shared {
         for doomed in tell {
             doomed.tell();
         }
+        trace::never_started(fallen.count, &fallen.cause);
         self.give_back(fallen.count);
         self.check_finished(home);
         self.idle.wake_all();
@@ -206,6 +209,7 @@ impl Shared {
             Fallen {
                 count: 0,
                 doomed: Vec::new(),
+                cause: cause.clone(),
                 _rest: (Vec::new(), Vec::new()),
             }
         }
@@ -222,6 +226,7 @@ impl Shared {
         Fallen {
             count,
             doomed,
+            cause: cause.clone(),
             _rest: (others, slabs),
         }
     }
@@ -253,6 +258,7 @@ impl Shared {
     /// dropped.
     fn settle(&self, home: &Home, fallen: &Fallen) {
         fallen.tell();
+        trace::never_started(fallen.count, &fallen.cause);
         self.give_back(fallen.count);
         if self.idle.is_closing() {
             self.check_finished(home);

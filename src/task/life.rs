@@ -17,6 +17,7 @@ use super::home::Home;
 use super::slab::Lent;
 use super::slot::Slot;
 use super::state::{Cancel, Claim, End, State, WAITED, Word};
+use super::trace;
 use crate::report::TaskStatus;
 use crate::report::latency::Latency;
 use crate::report::ledger::{Entry, Lane, Times};
@@ -109,9 +110,11 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
         let started = slot.start();
         self.tell_of_start();
         let task = self.task.borrow();
-        // SAFETY: this is the one use of the claim, which `self` was.
-        let left = slot.showing(task, || unsafe { task.call() });
-        end(task, left, lane, started);
+        trace::running(task, || {
+            // SAFETY: this is the one use of the claim, which `self` was.
+            let left = slot.showing(task, || unsafe { task.call() });
+            end(task, left, lane, started);
+        });
     }
 
     /// As [`run`](Self::run), for a worker that shows the task already.
@@ -119,9 +122,11 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
         let started = slot.start();
         self.tell_of_start();
         let task = self.task.borrow();
-        // SAFETY: this is the one use of the claim, which `self` was.
-        let left = unsafe { task.call() };
-        end(task, left, lane, started);
+        trace::running(task, || {
+            // SAFETY: this is the one use of the claim, which `self` was.
+            let left = unsafe { task.call() };
+            end(task, left, lane, started);
+        });
     }
 
     fn tell_of_start(&self) {
@@ -174,6 +179,7 @@ fn end(task: &TaskRef, left: Left, lane: &Lane, started: Option<Stamp>) {
     if before.is_waited() {
         task.node().tell(&[Topic::Started, Topic::Done]);
     }
+    trace::ended(task, end.status());
     if !before.has_handle() {
         let word = task.state().load();
         // SAFETY: the task has ended and had no handle when it did, so the outcome is the claimer's,
@@ -309,6 +315,7 @@ fn saw(node: &NodeRef) {
     if state.load().is_unseen() {
         node.stamp_seen();
         state.note_seen();
+        trace::seen(&TaskRef::behind(node));
     }
 }
 
@@ -355,6 +362,7 @@ fn ask(task: &TaskRef, cause: &StopCause) -> CancelOutcome {
         Ok(before) => {
             write_cause(task, before, cause);
             task.node().tell_stop(before.bits());
+            trace::asked(task, cause);
             CancelOutcome::Requested
         }
         Err(done) => CancelOutcome::AlreadyDone(done),
@@ -393,6 +401,7 @@ fn doom_alone<'a>(task: &'a TaskRef, cause: &StopCause) -> Result<Doomed<&'a Tas
         (before, husks)
     };
     tell(task, before);
+    trace::ended(task, TaskStatus::NeverStarted);
     if let Some(husks) = husks {
         record(task, TaskStatus::NeverStarted, None);
         // Its room is given back before its captures are dropped, which may want some.

@@ -14,6 +14,7 @@
 //! - `done`: callbacks and wakers that hear of an end.
 //! - `handle`, `canceller`, `outcome`, `error`: what users see.
 //! - `unwind`: leaving a task from deep inside.
+//! - `trace`: spans and events, if anybody wants them.
 //!
 //! # Who holds a reference
 //!
@@ -45,6 +46,7 @@ pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod stash;
 pub(crate) mod state;
+pub(crate) mod trace;
 mod unwind;
 mod wait;
 

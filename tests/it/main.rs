@@ -46,3 +46,5 @@ mod testing;
 mod thread;
 #[cfg(feature = "timeline")]
 mod timeline;
+#[cfg(feature = "tracing")]
+mod tracing;

@@ -14,7 +14,24 @@ pub fn contenders() -> Vec<Contender> {
     let mut contenders = vec![Contender::new("ours, batch", Ours, ours)];
     contenders.extend(submit_collect::contenders());
     contenders[1].name = "ours, one by one";
+    contenders.insert(1, Contender::new("ours, map", Ours, map));
     contenders
+}
+
+fn map(n: usize) -> Duration {
+    let pool = pools::ours();
+    let pass = |n: usize| {
+        let start = Instant::now();
+        let results = pool.map(0..n as u64, |i, _stop| work(i));
+        let sum = results.fold(0_u64, |sum, result| {
+            sum.wrapping_add(result.expect("it completed"))
+        });
+        let took = start.elapsed();
+        assert_eq!(sum, expected(n), "every result, once");
+        took
+    };
+    pass(WARM_UP);
+    pass(n)
 }
 
 fn ours(n: usize) -> Duration {

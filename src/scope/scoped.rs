@@ -126,12 +126,18 @@ impl ThreadPool {
     /// });
     /// ```
     ///
+    /// nor may a handle leave the scope:
+    ///
+    /// ```compile_fail
+    /// let pool = stoppable::ThreadPool::new(1);
+    /// let handle = pool.scope(|s| s.submit(|_stop| 7));
+    /// ```
+    ///
     /// ```
     /// let pool = stoppable::ThreadPool::new(1);
     /// let outside = String::from("here until the scope has ended");
-    /// let _ = pool.scope(|s| {
-    ///     s.submit(|_stop| outside.len());
-    /// });
+    /// let length = pool.scope(|s| s.submit(|_stop| outside.len()).join().unwrap());
+    /// assert_eq!(length.unwrap(), 30);
     /// ```
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub(crate) const TESTS: &[Test] = tests![
     cancel_and_resubmit_by_batches_holds_a_bounded_amount,
     batches_joined_from_inside_leave_nothing_behind,
     executed_batches_leave_nothing_behind,
+    mapping_takes_a_bounded_amount_however_many_items_there_are,
     a_handle_keeps_its_slab_and_no_more,
     a_dropped_pool_leaves_nothing_of_its_batches,
 ];
@@ -220,4 +221,23 @@ fn a_dropped_pool_leaves_nothing_of_its_batches() {
     lives(1);
     let (_, stayed) = growth(|| lives(10));
     assert!(stayed < 8 * 1024, "{stayed} bytes stayed");
+}
+
+fn mapping_takes_a_bounded_amount_however_many_items_there_are() {
+    let pool = ThreadPool::builder().threads(2).report_details(0);
+    let pool = pool.build().unwrap();
+    let items = rounds(100_000, 10_000_000) as u64;
+    let map = |items| {
+        let squares = pool.map(0..items, |n: u64, _stop| [n * n; 4]);
+        let sum = squares.fold(0_u64, |sum, it| sum.wrapping_add(it.unwrap()[3]));
+        assert_eq!(
+            sum,
+            (0..items).fold(0, |sum: u64, n| sum.wrapping_add(n * n))
+        );
+    };
+    map(10_000);
+    let (peak, stayed) = growth(|| map(items));
+    assert!(peak < MIB / 4, "{peak} bytes at the peak");
+    assert!(stayed < 64 * 1024, "{stayed} bytes stayed");
+    pool.shutdown(Shutdown::Drain);
 }

@@ -16,6 +16,8 @@ pub(crate) const TESTS: &[Test] = tests![
     tasks_joined_from_inside_leave_nothing_behind,
     joins_inside_that_sleep_leave_nothing_behind,
     a_dropped_pool_leaves_nothing,
+    scopes_leave_nothing_behind,
+    groups_leave_nothing_behind,
 ];
 
 fn cancel_and_resubmit_holds_a_bounded_amount() {
@@ -217,4 +219,59 @@ fn a_dropped_pool_leaves_nothing() {
     life();
     let (_, stayed) = growth(|| (0..200).for_each(|_| life()));
     assert!(stayed < 8 * 1024, "{stayed} bytes stayed");
+}
+
+/// From outside, from inside, stopped and not.
+fn scopes_leave_nothing_behind() {
+    let pool = ThreadPool::builder().threads(2).report_details(0);
+    let pool = pool.build().unwrap();
+    let submitter = pool.submitter();
+    let one = |n: usize| {
+        let all = submitter.scope(|s| {
+            let handles: Vec<_> = (0..10).map(|_| s.submit(move |_| [n; 8])).collect();
+            if n % 3 == 0 {
+                s.cancel();
+            }
+            for handle in handles.into_iter().step_by(2) {
+                let _ = handle.join();
+            }
+        });
+        drop(all);
+    };
+    let rounds = rounds(1_000, 50_000);
+    let burst = |rounds: usize| {
+        (0..rounds).for_each(one);
+        pool.scope(|s| s.submit(|_| (0..rounds).for_each(one)).wait())
+            .unwrap();
+    };
+    burst(100);
+    let (peak, stayed) = growth(|| burst(rounds));
+    // Half a byte a task for how it ended.
+    let marks = 2 * rounds * 10;
+    assert!(peak < MIB + marks, "{peak} bytes at the peak");
+    assert!(stayed < 128 * 1024 + marks, "{stayed} bytes stayed");
+}
+
+fn groups_leave_nothing_behind() {
+    let pool = ThreadPool::builder().threads(2).report_details(0);
+    let pool = pool.build().unwrap();
+    let one = |n: usize| {
+        let group = pool.group();
+        for _ in 0..10 {
+            drop(group.submit(move |_| [n; 8]));
+        }
+        if n % 2 == 0 {
+            drop(group.wait());
+        }
+    };
+    let rounds = rounds(1_000, 50_000);
+    (0..100).for_each(one);
+    let (_, stayed) = growth(|| {
+        (0..rounds).for_each(one);
+        while pool.stats().pending + pool.stats().running > 0 {
+            thread::yield_now();
+        }
+    });
+    let marks = rounds * 10;
+    assert!(stayed < 256 * 1024 + marks, "{stayed} bytes stayed");
 }

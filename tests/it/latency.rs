@@ -1,8 +1,8 @@
 //! How soon tasks stop: asked, seen, ended; how long they wait and run; and who is live.
 
 use crate::common::*;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 use stoppable::{Durations, Shutdown, TaskSnapshot, TaskStatus, ThreadPool};
 
 fn timed(threads: usize) -> ThreadPool {
@@ -198,5 +198,53 @@ fn durations_of_stragglers() {
             text.contains("running for") && text.contains("has not looked since"),
             "{text}"
         );
+    });
+}
+
+/// Tasks that look so many polls after they were asked, each poll when we say: what is measured lies between
+/// what we have measured from outside.
+#[test]
+fn percentiles_lie_between_bounds_that_are_measured_outside() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let (mut least, mut most) = (Vec::new(), Vec::new());
+        for polls in 0..60_u32 {
+            let (ask, asked) = mpsc::channel::<bool>();
+            let task = pool.submit(move |stop| {
+                // Without noting it, until it is time.
+                while !asked.recv().unwrap() {
+                    assert!(stop.peek());
+                }
+                assert!(stop.is_set());
+                Instant::now()
+            });
+            task.wait_started();
+            let before = Instant::now();
+            task.cancel();
+            let after = Instant::now();
+            for _ in 0..polls * 20 {
+                ask.send(false).unwrap();
+            }
+            let allowed = Instant::now();
+            ask.send(true).unwrap();
+            let looked = task.outcome().into_value().unwrap();
+            least.push(allowed - after);
+            most.push(looked - before);
+        }
+        let report = pool.shutdown(Shutdown::Drain);
+        let seen = report.stop_latency().to_seen();
+        assert_eq!(seen.count(), 60);
+        least.sort_unstable();
+        most.sort_unstable();
+        for percent in [1_u32, 10, 25, 50, 75, 90, 99, 100] {
+            let rank = (60 * percent as usize).div_ceil(100) - 1;
+            let found = seen.percentile(f64::from(percent)).unwrap();
+            // To less than one part in 128.
+            let highest = most[rank] + most[rank] / 128;
+            assert!(
+                (least[rank]..=highest).contains(&found),
+                "{percent} %: {found:?}"
+            );
+        }
     });
 }

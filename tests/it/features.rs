@@ -1,0 +1,4 @@
+//! Neighbours, each behind its feature.
+
+#[cfg(feature = "rayon")]
+mod rayon;

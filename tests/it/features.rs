@@ -1,4 +1,8 @@
 //! Neighbours, each behind its feature.
 
+#[cfg(feature = "crossbeam-channel")]
+mod crossbeam_channel;
+#[cfg(all(unix, feature = "ctrlc"))]
+mod ctrlc;
 #[cfg(feature = "rayon")]
 mod rayon;

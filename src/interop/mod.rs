@@ -8,3 +8,5 @@ pub mod ctrlc;
 pub mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(feature = "tokio-util")]
+pub mod tokio_util;

@@ -6,3 +6,5 @@ mod crossbeam_channel;
 mod ctrlc;
 #[cfg(feature = "rayon")]
 mod rayon;
+#[cfg(feature = "tokio-util")]
+mod tokio_util;

@@ -37,10 +37,13 @@ pub trait ParallelUntilStopped: ParallelIterator {
     /// [`partial`](UntilStopped::partial).
     ///
     /// The iterator is no longer indexed, as it may end anywhere: `zip`, `enumerate` and `rev` go before.
-    /// What is before runs for an item before the poll lets it through, or not: a poll is made before an item
-    /// is fetched. The inside of one item is not polled, so this goes behind a `flat_map` rather than before it.
+    /// A poll is made before an item is fetched, so what comes before this in the chain is cut short as well. The inside
+    /// of one item is not polled: this goes behind a `flat_map` rather than before it.
     ///
-    /// A task that gives its own event has seen its stop when a poll here has found it.
+    /// A poll is what it costs: with bodies of 50 ns or more, a few percent. See [`every`](UntilStopped::every) for less.
+    ///
+    /// A task that gives its own event has seen its stop when a poll here has found it, on whatever thread.
+    /// (On rayon's threads [`current`](crate::current) is `never()`.)
     fn until_stopped(self, stop: &StopEvent) -> UntilStopped<Self> {
         UntilStopped {
             items: self,

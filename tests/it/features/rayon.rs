@@ -91,6 +91,36 @@ fn an_event_that_is_set_before_lets_nothing_through() {
     stays_out(iter::walk_tree(1, |_| []), &stop);
 }
 
+#[test]
+fn after_a_stop_nothing_is_split() {
+    let (stop, splits) = (StopEvent::new(), AtomicUsize::new(0));
+    stop.set();
+    let halves = iter::split(MANY, |n| {
+        splits.fetch_add(1, Ordering::SeqCst);
+        (n / 2, (n > 1).then_some(n - n / 2))
+    });
+    let result = halves.until_stopped(&stop).run(|items| items.count());
+    assert!(result.is_err());
+    assert_eq!(splits.into_inner(), 0);
+}
+
+/// Such a source hands over single items.
+#[test]
+fn a_stop_ends_a_bridge_that_would_not_end() {
+    finishes(|| {
+        let stop = StopEvent::new();
+        let endless = (0_u64..).par_bridge().until_stopped(&stop);
+        let result = endless.run(|items| {
+            items.for_each(|n| {
+                if n == 1_000 {
+                    stop.set();
+                }
+            });
+        });
+        assert!(result.is_err());
+    });
+}
+
 /// Each thread of the pool is in the middle of an item when the stop comes, and begins no other.
 #[test]
 fn after_a_stop_each_thread_ends_with_the_item_it_has() {

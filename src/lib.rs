@@ -1,6 +1,6 @@
 #![doc = include_str!("../README.md")]
 
-mod interop;
+pub mod interop;
 mod once;
 mod pool;
 mod report;

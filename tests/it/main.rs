@@ -22,6 +22,7 @@ mod event;
 mod event_tree;
 #[cfg(unix)]
 mod fd;
+mod features;
 mod future;
 mod graceful;
 mod handle;

@@ -1,0 +1,10 @@
+//! Neighbours, each behind its feature.
+
+#[cfg(feature = "crossbeam-channel")]
+mod crossbeam_channel;
+#[cfg(all(unix, feature = "ctrlc"))]
+mod ctrlc;
+#[cfg(feature = "rayon")]
+mod rayon;
+#[cfg(feature = "tokio-util")]
+mod tokio_util;

@@ -24,6 +24,7 @@ mod event_tree;
 mod fd;
 mod future;
 mod handle;
+mod interop;
 mod join_inside;
 mod join_or_stopped;
 mod on_done;

@@ -50,7 +50,7 @@ mod build {
         );
     }
 
-    pub fn main() -> Result<(), BuildError> {
+    pub(crate) fn main() -> Result<(), BuildError> {
         let began = Instant::now();
         let pool = ThreadPool::builder().threads(2).name("build").build()?;
         let limit = StopEvent::new();

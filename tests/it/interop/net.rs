@@ -83,8 +83,8 @@ fn a_reader_and_a_writer_that_block_on_one_stream_are_both_ended() {
             let reader = s.spawn(|| (&stream).read(&mut [0]));
             let writer = s.spawn(|| {
                 let full = loop {
-                    match (&stream).write(&[0; 1 << 16]) {
-                        Ok(_) => sent.send(()).unwrap(),
+                    match (&stream).write_all(&[0; 1 << 12]) {
+                        Ok(()) => sent.send(()).unwrap(),
                         Err(error) => break Err::<(), _>(error),
                     }
                 };

@@ -11,6 +11,8 @@
 //! The output is read in the same loop, without blocking, and not by threads of its own: one would be left
 //! behind, blocked, when the child is killed while a process that it had started holds the pipe open.
 
+#[cfg(unix)]
+use super::process_output::StopOutputError;
 use crate::{StopEvent, Stopped};
 use std::io;
 use std::process::{Child, Command, ExitStatus};
@@ -73,7 +75,7 @@ pub trait StopCommand {
     ///
     /// let stop = StopEvent::new();
     /// stop.set_after(Duration::from_millis(300));
-    /// let result = Command::new("sh").args(["-c", "echo begun; sleep 3600"]).output_or_stopped(&stop);
+    /// let result = Command::new("sh").args(["-c", "echo begun; exec sleep 3600"]).output_or_stopped(&stop);
     /// match result {
     ///     Err(StopOutputError::Stopped { output: Some(output), .. }) => print!("{}", String::from_utf8_lossy(&output.stdout)),
     ///     other => println!("{other:?}"),
@@ -83,7 +85,7 @@ pub trait StopCommand {
     fn output_or_stopped(
         &mut self,
         stop: &StopEvent,
-    ) -> Result<std::process::Output, super::process_output::StopOutputError>;
+    ) -> Result<std::process::Output, StopOutputError>;
 }
 
 impl StopCommand for Command {
@@ -107,7 +109,7 @@ impl StopCommand for Command {
     fn output_or_stopped(
         &mut self,
         stop: &StopEvent,
-    ) -> Result<std::process::Output, super::process_output::StopOutputError> {
+    ) -> Result<std::process::Output, StopOutputError> {
         super::process_output::run(self, stop)
     }
 }

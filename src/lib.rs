@@ -15,6 +15,14 @@ mod thread;
 #[cfg(feature = "timeline")]
 mod timeline;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use interop::StopListener;
+#[cfg(unix)]
+pub use interop::StopOutputError;
+pub use interop::{
+    CheckedStopIter, Disconnect, StopCommand, StopCondvar, StopIter, StopReader, StopStream,
+    StopWriter, UntilStopped,
+};
 pub use pool::{
     BuildError, Graceful, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,
     ThreadPoolBuilder, UnhandledPanic,

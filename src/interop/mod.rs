@@ -1,12 +1,38 @@
-//! Neighbours: one file for each, on the public API only, behind a feature that is named after it.
+//! Neighbours: one file for each, on the public API only. What is in the standard library is always there, what is in
+//! another crate behind a feature that is named after it.
+//!
+//! - `until_stopped`: iterators.
+//! - `io`: readers and writers.
+//! - `condvar`: waiting for a condition.
+//! - `net`, `listener`: sockets.
+//! - `process`, `process_output`: child processes.
 
+mod condvar;
 #[cfg(feature = "crossbeam-channel")]
 pub mod crossbeam_channel;
 #[cfg(feature = "ctrlc")]
 pub mod ctrlc;
+mod io;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod listener;
+mod net;
+mod process;
+#[cfg(unix)]
+mod process_output;
 #[cfg(feature = "rayon")]
 pub mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
 #[cfg(feature = "tokio-util")]
 pub mod tokio_util;
+mod until_stopped;
+
+pub use condvar::StopCondvar;
+pub use io::{StopReader, StopWriter};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use listener::StopListener;
+pub use net::{Disconnect, StopStream};
+pub use process::StopCommand;
+#[cfg(unix)]
+pub use process_output::StopOutputError;
+pub use until_stopped::{CheckedStopIter, StopIter, UntilStopped};

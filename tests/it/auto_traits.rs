@@ -21,6 +21,16 @@ struct NoDebug;
 #[test]
 fn every_public_type_can_be_sent_and_shared() {
     shared::<StopEvent>();
+    shared::<StopCondvar>();
+    shared::<StopIter<Vec<u8>>>();
+    shared::<CheckedStopIter<Vec<u8>>>();
+    shared::<StopReader<Vec<u8>>>();
+    shared::<StopWriter<Vec<u8>>>();
+    shared::<StopStream<std::net::TcpStream>>();
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    shared::<StopListener<std::net::TcpListener>>();
+    #[cfg(unix)]
+    shared::<StopOutputError>();
     shared::<StopCause>();
     shared::<StopReason>();
     shared::<StopOnDrop>();

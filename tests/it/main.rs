@@ -26,6 +26,7 @@ mod features;
 mod future;
 mod graceful;
 mod handle;
+mod interop;
 mod join_inside;
 mod join_or_stopped;
 mod latency;

@@ -1,0 +1,8 @@
+//! What of the standard library a stop reaches.
+
+mod condvar;
+mod io;
+mod net;
+#[cfg(target_os = "linux")]
+mod process;
+mod until_stopped;

@@ -16,6 +16,7 @@ use crate::report::ledger::Ledger;
 use crate::stop::clock::Stamp;
 use crate::stop::listeners::Listen;
 use crate::stop::node::NodeRef;
+use crate::stop::timer::on_timer_thread;
 use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
@@ -278,6 +279,7 @@ impl ThreadPoolBuilder {
             life: Mutex::new(Life::new()),
             thread_ended: Condvar::new(),
             finished: AtomicBool::new(false),
+            holds: AtomicUsize::new(0),
             graves: AtomicUsize::new(0),
             graveyard: Mutex::new(Vec::new()),
         });
@@ -307,15 +309,19 @@ impl Listen for Under {
     fn notify(&self) {
         // An event that was set has its cause.
         if let Some(cause) = self.event.node().and_then(NodeRef::cause) {
-            let fallen = self.core.begin(self.mode, &cause);
-            self.fallen.lock().push(fallen);
+            if on_timer_thread() {
+                self.core.begin_and_leave(self.mode, &cause);
+            } else {
+                let fallen = self.core.begin(self.mode, &cause);
+                self.fallen.lock().push(fallen);
+            }
         }
     }
 
     fn afterwards(&self) {
         let fallen = std::mem::take(&mut *self.fallen.lock());
         for fallen in fallen {
-            self.core.shared.dispose(fallen);
+            fallen.drop_closures();
         }
     }
 }

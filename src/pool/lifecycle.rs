@@ -31,7 +31,6 @@ use super::shared::{Core, Shared};
 use crate::report::Shutdown;
 use crate::report::ledger::Door;
 use crate::stop::StopCause;
-use crate::stop::timer::on_timer_thread;
 use crate::stop::wait::Registration;
 use crate::sync::{Arc, Ordering, wait_deadline};
 use crate::task::cell::TaskRef;
@@ -129,7 +128,7 @@ pub(crate) enum Grave {
 
 /// Closures that have been left to others, who are to hear of it.
 #[must_use = "those who are to drop them have to hear of it"]
-struct Left {
+pub(super) struct Left {
     /// Those of scopes, which who closes the scope is to drop.
     scoped: Vec<Doomed>,
     /// Groups of which the workers have some to drop: one may wait for it.
@@ -137,7 +136,7 @@ struct Left {
 }
 
 impl Left {
-    fn leave(self, shared: &Shared) {
+    pub(super) fn leave(self, shared: &Shared) {
         let scopes = life::groups_of(&self.scoped);
         life::leave_to_scopes(self.scoped);
         shared.dig_for_scopes(scopes);
@@ -160,7 +159,7 @@ impl Shared {
     }
 
     /// As [`close`](Self::close), but leaves the drops of the closures to a worker.
-    fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &StopCause) -> Left {
+    pub(super) fn close_and_leave(&self, home: &Home, mode: Shutdown, cause: &StopCause) -> Left {
         let (fallen, tell, left) = {
             let mut life = self.life.lock();
             let mut fallen = self.close_locked(&mut life, home, mode, cause);
@@ -331,15 +330,6 @@ impl Shared {
         self.idle.notify();
     }
 
-    /// Drops the closures, or leaves that to a worker if this thread is not to run such code.
-    pub(super) fn dispose(&self, fallen: Fallen) {
-        if on_timer_thread() {
-            self.bury(fallen.doomed);
-        } else {
-            fallen.drop_closures();
-        }
-    }
-
     pub(super) fn has_graves(&self) -> bool {
         // Acquire: partner is the Release in `dig`.
         self.graves.load(Ordering::Acquire) > 0
@@ -350,7 +340,10 @@ impl Shared {
     pub(super) fn may_end(&self) -> bool {
         // Acquire: partner is the Release in `check_finished`. A graveyard that is filled later is left to
         // the last one, in `thread_ended`.
-        self.finished.load(Ordering::Acquire) && !self.has_graves()
+        self.finished.load(Ordering::Acquire)
+            // Acquire: partner is the Release in `let_be`. In this order: what is no longer held has been left.
+            && self.holds.load(Ordering::Acquire) == 0
+            && !self.has_graves()
     }
 
     /// Whether a worker that has nothing to run still has something to do.

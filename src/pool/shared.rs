@@ -16,7 +16,8 @@ use crate::stop::StopCause;
 #[cfg(feature = "timeline")]
 use crate::stop::clock::Stamp;
 use crate::stop::node::NodeRef;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
+use crate::stop::timer::on_timer_thread;
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
 #[cfg(feature = "timeline")]
 use crate::task::cell::TaskRef;
 use crate::task::home::{Home, HomeRef, Host, home_of};
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pub(super) thread_ended: Condvar,
     /// Nothing is outstanding and nothing will be: the workers may end. Set under `life`'s lock.
     pub(super) finished: AtomicBool,
+    /// How many tasks may be about to be left to the workers.
+    pub(super) holds: AtomicUsize,
     /// How many there are in the graveyard: to be looked at without the lock.
     pub(super) graves: AtomicUsize,
     /// Closures that a worker is to drop.
@@ -63,15 +66,36 @@ impl Host for Shared {
         }
     }
 
+    fn hold(&self) {
+        // Relaxed: the task is pending, and has yet to be counted as doomed, under the ledger's lock: who finds then that
+        // nothing is outstanding sees this.
+        self.holds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn let_be(&self) {
+        // Release: partner is the Acquire in `may_end`; what was left to the workers is there.
+        self.holds.fetch_sub(1, Ordering::Release);
+        if self.idle.is_closing() {
+            self.idle.wake_all();
+        }
+    }
+
     fn leave(&self, _home: &Home, doomed: Doomed) {
         self.bury(vec![doomed]);
+        self.let_be();
     }
 
     fn stop(&self, home: &Home, cause: &StopCause, raise: &mut dyn FnMut()) {
         // First what is pending, or a task that ends at once would let a worker take from it.
+        if on_timer_thread() {
+            let left = self.close_and_leave(home, Shutdown::StopAll, cause);
+            raise();
+            left.leave(self);
+            return;
+        }
         let fallen = self.close(home, Shutdown::StopAll, cause);
         raise();
-        self.dispose(fallen);
+        fallen.drop_closures();
     }
 
     #[cfg(feature = "timeline")]

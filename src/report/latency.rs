@@ -1,5 +1,6 @@
 //! How long things took, over all tasks of a pool's life, in little memory.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ const SUB_BITS: u32 = 7;
 
 /// How many durations there were of each length.
 ///
-/// A histogram with buckets that grow with what is in them: some kilobytes, however many durations there are.
+/// A histogram: at most some ten kilobytes, however many durations there are.
 /// The least, the greatest and the sum are exact; percentiles are so to less than one part in 128.
 ///
 /// ```
@@ -26,7 +27,8 @@ const SUB_BITS: u32 = 7;
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Durations {
-    buckets: Vec<u64>,
+    /// How many there are in each bucket that is not empty.
+    buckets: BTreeMap<u16, u64>,
     count: u64,
     /// In nanoseconds, as all of these.
     least: u64,
@@ -37,11 +39,7 @@ pub struct Durations {
 impl Durations {
     pub(crate) fn add(&mut self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = bucket_of(nanos);
-        if self.buckets.len() <= bucket {
-            self.buckets.resize(bucket + 1, 0);
-        }
-        self.buckets[bucket] += 1;
+        *self.buckets.entry(bucket_of(nanos)).or_default() += 1;
         let is_first = self.count == 0;
         self.least = if is_first {
             nanos
@@ -57,11 +55,8 @@ impl Durations {
         if other.count == 0 {
             return;
         }
-        if self.buckets.len() < other.buckets.len() {
-            self.buckets.resize(other.buckets.len(), 0);
-        }
-        for (bucket, count) in other.buckets.iter().enumerate() {
-            self.buckets[bucket] += count;
+        for (bucket, count) in &other.buckets {
+            *self.buckets.entry(*bucket).or_default() += count;
         }
         let is_first = self.count == 0;
         self.least = if is_first {
@@ -112,10 +107,10 @@ impl Durations {
         )]
         let rank = ((share * self.count as f64).ceil() as u64).clamp(1, self.count);
         let mut seen = 0;
-        for (bucket, count) in self.buckets.iter().enumerate() {
+        for (bucket, count) in &self.buckets {
             seen += count;
             if seen >= rank {
-                let nanos = last_of(bucket).clamp(self.least, self.greatest);
+                let nanos = last_of(*bucket).clamp(self.least, self.greatest);
                 return Some(Duration::from_nanos(nanos));
             }
         }
@@ -124,20 +119,22 @@ impl Durations {
 }
 
 /// The bucket of a duration: one for each number that is small, and 128 for each power of two above.
-fn bucket_of(nanos: u64) -> usize {
+fn bucket_of(nanos: u64) -> u16 {
     let small = 1 << SUB_BITS;
-    if nanos < small {
-        return nanos as usize;
-    }
-    let power = nanos.ilog2() - SUB_BITS;
-    let within = (nanos >> power) - small;
-    ((u64::from(power + 1) << SUB_BITS) + within) as usize
+    let bucket = if nanos < small {
+        nanos
+    } else {
+        let power = nanos.ilog2() - SUB_BITS;
+        let within = (nanos >> power) - small;
+        (u64::from(power + 1) << SUB_BITS) + within
+    };
+    u16::try_from(bucket).expect("there are 58 powers of two with 128 buckets each")
 }
 
 /// The longest duration in the bucket.
-fn last_of(bucket: usize) -> u64 {
+fn last_of(bucket: u16) -> u64 {
     let small = 1_u64 << SUB_BITS;
-    let bucket = bucket as u64;
+    let bucket = u64::from(bucket);
     if bucket < small {
         return bucket;
     }

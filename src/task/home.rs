@@ -31,7 +31,15 @@ pub(crate) trait Host: Send + Sync {
     /// A task that is in the queue will never be taken from it to be run. It is one of so many.
     fn left_queue(&self, home: &Home, husks: usize);
 
-    /// A task will never start, and what it had captured is not to be dropped on this thread.
+    /// A task that may be about to be doomed, by a thread which does not drop what it had captured, will be
+    /// [left](Self::leave) to the host's threads, or [let be](Self::let_be): until then they do not end.
+    fn hold(&self) {}
+
+    /// It was not doomed.
+    fn let_be(&self) {}
+
+    /// A task, for which there was a [`hold`](Self::hold), will never start, and what it had captured is not to be dropped on
+    /// this thread.
     fn leave(&self, home: &Home, doomed: Doomed);
 
     /// The home's event is about to be set, which `raise` does.

@@ -385,6 +385,22 @@ fn doom_alone<'a>(task: &'a TaskRef, cause: &StopCause) -> Result<Doomed<&'a Tas
         return Err(word.status());
     }
     let home = task.home();
+    let is_left = on_timer_thread();
+    if is_left {
+        home.host.hold();
+    }
+    let doomed = doom_now(task, home, cause);
+    if is_left && doomed.is_err() {
+        home.host.let_be();
+    }
+    doomed
+}
+
+fn doom_now<'a>(
+    task: &'a TaskRef,
+    home: &Home,
+    cause: &StopCause,
+) -> Result<Doomed<&'a TaskRef>, TaskStatus> {
     let (before, husks) = {
         let mut book = home.ledger.book();
         let before = match task.state().cancel() {

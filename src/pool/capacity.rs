@@ -45,6 +45,11 @@ impl Capacity {
         self.most
     }
 
+    /// Whether somebody waits for room.
+    pub(crate) fn is_waited_for(&self) -> bool {
+        !self.inner.lock().waiting.is_empty()
+    }
+
     /// Takes room for so many tasks, if there is some and nobody waits for it.
     pub(crate) fn try_acquire(&self, count: usize) -> bool {
         let mut inner = self.inner.lock();

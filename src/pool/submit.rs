@@ -74,7 +74,7 @@ impl<F> Error for SubmitError<F> {}
 const HINT_MOST: usize = 1 << 20;
 
 /// How often a full queue is looked at in which there should be room.
-const LAST_TRIES: u32 = if cfg!(loom) { 0 } else { 100_000 };
+const LAST_TRIES: u32 = if cfg!(loom) { 0 } else { 10_000 };
 
 /// What to do when there is no room.
 #[derive(Clone, Copy)]
@@ -349,20 +349,8 @@ impl Core {
         if capacity.try_acquire(count) {
             return Ok(());
         }
-        // A worker that has just claimed a task gives its room back a few instructions later.
-        let most = capacity.most() as u64;
-        let mut tries = Tries::default();
-        for _ in 0..LAST_TRIES {
-            if self.home.ledger.stats().pending + count as u64 > most {
-                break;
-            }
-            if capacity.try_acquire(count) {
-                return Ok(());
-            }
-            tries.again();
-        }
         match when_full {
-            WhenFull::Refuse => Err(Refusal::Full),
+            WhenFull::Refuse => self.find_room_at_last(capacity, count),
             WhenFull::Wait(_) if self.is_inside() => {
                 capacity.acquire_over(count);
                 Ok(())
@@ -382,6 +370,25 @@ impl Core {
                 Err(cause.map_or(Refusal::Full, Refusal::Stopped))
             }
         }
+    }
+
+    /// Whether there is room after all: a worker that has just claimed a task gives its room back a few
+    /// instructions later.
+    fn find_room_at_last(&self, capacity: &Capacity, count: usize) -> Result<(), Refusal> {
+        let most = capacity.most() as u64;
+        let is_full = || self.home.ledger.stats().pending + count as u64 > most;
+        let mut tries = Tries::default();
+        for _ in 0..LAST_TRIES {
+            // Who waits comes first.
+            if capacity.is_waited_for() || is_full() {
+                break;
+            }
+            if capacity.try_acquire(count) {
+                return Ok(());
+            }
+            tries.again();
+        }
+        Err(Refusal::Full)
     }
 
     /// The door is not open: running tasks may still submit while the pool drains, and to the scopes that

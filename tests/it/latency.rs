@@ -185,9 +185,18 @@ fn durations_of_stragglers() {
         let pool = timed(1);
         let gate = Gate::new();
         let _open = OpenOnDrop(Arc::clone(&gate));
-        let deaf = pool.task().name("deaf").submit(move |_| gate.pass());
-        deaf.wait_started();
+        let begun = Gate::new();
+        let deaf = pool.task().name("deaf").submit({
+            let begun = Arc::clone(&begun);
+            move |_| {
+                begun.open();
+                gate.pass();
+            }
+        });
+        // Not only claimed.
+        begun.pass();
         let report = pool.shutdown_timeout(Shutdown::StopAll, Duration::from_millis(5));
+        assert!(deaf.is_running());
         let straggler = &report.stragglers()[0];
         assert_eq!(straggler.name(), Some("deaf"));
         assert!(straggler.asked_ago().unwrap() >= Duration::from_millis(5));

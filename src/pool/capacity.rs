@@ -13,8 +13,10 @@ pub(crate) struct Capacity {
 }
 
 struct Inner {
-    /// How many tasks are pending, or about to be.
+    /// How many tasks are pending, or about to be, or have just left the queue.
     used: usize,
+    /// For how many tasks room has ever been handed out, less what was given back for want of a task.
+    handed_out: u64,
     /// Nobody waits any more: the pool is closing, and who asks goes on to be refused.
     closed: bool,
     /// Who waits, and for how many tasks.
@@ -26,6 +28,12 @@ impl Inner {
     fn has_room(&self, count: usize, most: usize) -> bool {
         self.used.saturating_add(count) <= most
     }
+
+    /// Hands out room for so many.
+    fn hand_out(&mut self, count: usize) {
+        self.used += count;
+        self.handed_out += count as u64;
+    }
 }
 
 impl Capacity {
@@ -34,6 +42,7 @@ impl Capacity {
             most,
             inner: Mutex::new(Inner {
                 used: 0,
+                handed_out: 0,
                 closed: false,
                 waiting: VecDeque::new(),
             }),
@@ -45,17 +54,30 @@ impl Capacity {
         self.most
     }
 
-    /// Whether somebody waits for room.
-    pub(crate) fn is_waited_for(&self) -> bool {
-        !self.inner.lock().waiting.is_empty()
-    }
-
     /// Takes room for so many tasks, if there is some and nobody waits for it.
     pub(crate) fn try_acquire(&self, count: usize) -> bool {
         let mut inner = self.inner.lock();
         let turn = inner.waiting.is_empty() && inner.has_room(count, self.most);
         let room = inner.closed || turn;
-        inner.used += if room { count } else { 0 };
+        if room {
+            inner.hand_out(count);
+        }
+        room
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), by the count of the tasks that have ever left the queue, which is
+    /// never behind what the caller has seen: who takes a task gives its room back a few instructions
+    /// later.
+    pub(crate) fn try_acquire_counted(&self, count: usize, left: u64) -> bool {
+        let mut inner = self.inner.lock();
+        // Never less than none: room is handed out before a task is accepted.
+        let used = inner.handed_out - left;
+        let room =
+            inner.waiting.is_empty() && used.saturating_add(count as u64) <= self.most as u64;
+        if room {
+            // `used` goes over the limit until the others have given back what is theirs.
+            inner.hand_out(count);
+        }
         room
     }
 
@@ -71,7 +93,7 @@ impl Capacity {
             let mut inner = self.inner.lock();
             let turn = inner.waiting.is_empty() && inner.has_room(count, self.most);
             if inner.closed || turn {
-                inner.used += count;
+                inner.hand_out(count);
                 return true;
             }
             let parker = Arc::new(Parker::new());
@@ -108,21 +130,31 @@ impl Capacity {
     /// Takes room for so many tasks whether there is some or not: for tasks that submit to their own
     /// pool, which must not wait for themselves.
     pub(crate) fn acquire_over(&self, count: usize) {
-        self.inner.lock().used += count;
+        self.inner.lock().hand_out(count);
     }
 
-    /// Gives room back, to those who wait for it first.
+    /// Gives back the room of tasks that have left the queue, to those who wait for it first.
     pub(crate) fn release(&self, count: usize) {
+        self.pass_on(count, 0);
+    }
+
+    /// Gives back room that no task took.
+    pub(crate) fn release_unused(&self, count: usize) {
+        self.pass_on(count, count as u64);
+    }
+
+    fn pass_on(&self, count: usize, unused: u64) {
         let mut woken = Vec::new();
         {
             let mut inner = self.inner.lock();
             inner.used -= count;
+            inner.handed_out -= unused;
             while let Some((first, _)) = inner.waiting.front() {
                 let first = *first;
                 if !inner.has_room(first, self.most) {
                     break;
                 }
-                inner.used += first;
+                inner.hand_out(first);
                 woken.extend(inner.waiting.pop_front());
             }
         }
@@ -137,7 +169,7 @@ impl Capacity {
             let mut inner = self.inner.lock();
             inner.closed = true;
             let woken = std::mem::take(&mut inner.waiting);
-            inner.used += woken.iter().map(|(count, _)| count).sum::<usize>();
+            inner.hand_out(woken.iter().map(|(count, _)| count).sum());
             woken
         };
         for (_, parker) in woken {

@@ -199,6 +199,19 @@ fn take_one(idle: &Idle, tokens: &AtomicUsize, lane: usize, all_taken: &StopEven
 }
 
 #[test]
+fn a_task_that_has_begun_takes_no_room_in_a_full_queue() {
+    loom::model(|| {
+        let core = ThreadPool::builder().queue_capacity(1).core(1, None);
+        let worker = spawn_worker(&core, 0);
+        let first = core.submit(None, (), |_| ());
+        let has_begun = first.status() != TaskStatus::Pending;
+        let second = core.try_submit(None, (), |_| ());
+        assert!(second.is_ok() || !has_begun, "there was room");
+        finish(&core, worker);
+    });
+}
+
+#[test]
 fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
     for mode in [Shutdown::Drain, Shutdown::CancelPending, Shutdown::StopAll] {
         loom::model(move || {

@@ -11,7 +11,6 @@ use crate::report::ledger::Caller;
 use crate::stop::any::any;
 use crate::stop::clock::Stamp;
 use crate::stop::{StopCause, StopEvent, StopReason, current};
-use crate::sync::Tries;
 use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Noted, Room, TaskRef};
 use crate::task::context;
@@ -72,9 +71,6 @@ impl<F> Error for SubmitError<F> {}
 
 /// A vector of handles is not made larger than this on an iterator's word.
 const HINT_MOST: usize = 1 << 20;
-
-/// How often a full queue is looked at in which there should be room.
-const LAST_TRIES: u32 = if cfg!(loom) { 0 } else { 10_000 };
 
 /// What to do when there is no room.
 #[derive(Clone, Copy)]
@@ -350,7 +346,13 @@ impl Core {
             return Ok(());
         }
         match when_full {
-            WhenFull::Refuse => self.find_room_at_last(capacity, count),
+            WhenFull::Refuse => {
+                let stats = self.home.ledger.stats();
+                if capacity.try_acquire_counted(count, stats.submitted - stats.pending) {
+                    return Ok(());
+                }
+                Err(Refusal::Full)
+            }
             WhenFull::Wait(_) if self.is_inside() => {
                 capacity.acquire_over(count);
                 Ok(())
@@ -372,25 +374,6 @@ impl Core {
         }
     }
 
-    /// Whether there is room after all: a worker that has just claimed a task gives its room back a few
-    /// instructions later.
-    fn find_room_at_last(&self, capacity: &Capacity, count: usize) -> Result<(), Refusal> {
-        let most = capacity.most() as u64;
-        let is_full = || self.home.ledger.stats().pending + count as u64 > most;
-        let mut tries = Tries::default();
-        for _ in 0..LAST_TRIES {
-            // Who waits comes first.
-            if capacity.is_waited_for() || is_full() {
-                break;
-            }
-            if capacity.try_acquire(count) {
-                return Ok(());
-            }
-            tries.again();
-        }
-        Err(Refusal::Full)
-    }
-
     /// The door is not open: running tasks may still submit while the pool drains, and to the scopes that
     /// they have opened while pending tasks are cancelled.
     #[cold]
@@ -401,7 +384,7 @@ impl Core {
             }
         }
         if let Some(capacity) = &self.shared.capacity {
-            capacity.release(count);
+            capacity.release_unused(count);
         }
         Err(Refusal::ShutDown)
     }

@@ -51,6 +51,31 @@ impl Durations {
         self.count += 1;
     }
 
+    /// With so many in each of these buckets, and these extremes.
+    pub(crate) fn of_counts(
+        counts: impl Iterator<Item = (usize, u64)>,
+        least: u64,
+        greatest: u64,
+        sum: u64,
+    ) -> Durations {
+        let bucket = |at| u16::try_from(at).expect("there are fewer buckets than that");
+        let buckets: BTreeMap<_, _> = counts
+            .filter(|(_, count)| *count > 0)
+            .map(|(at, count)| (bucket(at), count))
+            .collect();
+        if buckets.is_empty() {
+            return Durations::default();
+        }
+        Durations {
+            count: buckets.values().sum(),
+            buckets,
+            // Whoever reads while they grow may find a first one whose extremes are not there yet.
+            least: least.min(greatest),
+            greatest,
+            sum: u128::from(sum),
+        }
+    }
+
     pub(crate) fn merge(&mut self, other: &Durations) {
         if other.count == 0 {
             return;
@@ -118,8 +143,11 @@ impl Durations {
     }
 }
 
+/// How many buckets there are.
+pub(super) const BUCKETS: usize = (64 - SUB_BITS as usize + 1) << SUB_BITS;
+
 /// The bucket of a duration: one for each number that is small, and 128 for each power of two above.
-fn bucket_of(nanos: u64) -> u16 {
+pub(super) fn bucket_of(nanos: u64) -> u16 {
     let small = 1 << SUB_BITS;
     let bucket = if nanos < small {
         nanos
@@ -208,6 +236,7 @@ mod tests {
             next = last + 1;
         }
         assert_eq!(last_of(bucket_of(u64::MAX)), u64::MAX);
+        assert_eq!(usize::from(bucket_of(u64::MAX)), BUCKETS - 1);
     }
 
     #[test]

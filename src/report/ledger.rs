@@ -20,6 +20,7 @@
 //!
 //! So a reader that comes after a handle has shown something finds it counted.
 
+use super::histogram::Histogram;
 use super::ids::{Mark, Marks};
 use super::latency::{Durations, Latency, StopLatency};
 use super::stats::Stats;
@@ -86,13 +87,12 @@ impl Ledger {
     }
 
     /// How long tasks have waited, and run, if that is kept.
-    fn times(&self) -> Option<LaneTimes> {
+    fn times(&self) -> Option<AllTimes> {
         let mut all = None;
         for times in self.lanes.iter().filter_map(|lane| lane.times.as_ref()) {
-            let times = times.lock();
-            let all = all.get_or_insert_with(LaneTimes::default);
-            all.waited.merge(&times.waited);
-            all.ran.merge(&times.ran);
+            let all = all.get_or_insert_with(AllTimes::default);
+            all.waited.merge(&times.waited.read());
+            all.ran.merge(&times.ran.read());
         }
         all
     }
@@ -265,12 +265,19 @@ pub(crate) struct Lane {
     claims: AtomicU64,
     completed: AtomicU64,
     /// How long tasks waited and ran, if that is kept.
-    times: Option<Box<Mutex<LaneTimes>>>,
+    times: Option<Box<LaneTimes>>,
+}
+
+/// How long the tasks of one lane waited and ran.
+#[derive(Debug, Default)]
+struct LaneTimes {
+    waited: Histogram,
+    ran: Histogram,
 }
 
 /// How long tasks waited and ran.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LaneTimes {
+pub(crate) struct AllTimes {
     pub(crate) waited: Durations,
     pub(crate) ran: Durations,
 }
@@ -287,7 +294,6 @@ impl Lane {
     /// Keeps how long a task waited and ran.
     pub(crate) fn keep_times(&self, times: Times) {
         if let Some(lane) = &self.times {
-            let mut lane = lane.lock();
             times.waited.into_iter().for_each(|it| lane.waited.add(it));
             times.ran.into_iter().for_each(|it| lane.ran.add(it));
         }
@@ -405,7 +411,7 @@ pub(crate) struct Exceptions {
     pub(crate) marks: Marks,
     pub(crate) late: u64,
     pub(crate) latency: StopLatency,
-    pub(crate) times: Option<LaneTimes>,
+    pub(crate) times: Option<AllTimes>,
     pub(crate) cancelled: Vec<Entry>,
     pub(crate) never_started: Vec<Entry>,
     pub(crate) panicked: Vec<Entry>,

@@ -13,7 +13,8 @@
 mod detail;
 mod display;
 mod ending;
-pub(crate) mod ids;
+pub(crate) mod histogram;
+mod ids;
 pub(crate) mod latency;
 pub(crate) mod ledger;
 mod stats;

@@ -11,6 +11,8 @@
 //!
 //! - `cargo run --release -p stoppable-benches --bin table` prints all of it as one table;
 //!   `-- --repeat 3` does so three times, and then says what they had in common.
+//! - `cargo run --release -p stoppable-benches --bin blocked` prints how soon a stop reaches tasks that are
+//!   blocked in this and that.
 //! - `cargo bench -p stoppable-benches --bench poll` puts one question to criterion.
 //! - `solo ROW CONTENDER N` runs one contender alone, for a profiler or an instruction counter;
 //!   `instructions ROW N` does so under callgrind for all contenders of a row.
@@ -20,6 +22,7 @@
 //! within a round.
 
 pub mod alloc;
+pub mod blocked;
 pub mod cancel_each;
 pub mod counted;
 pub mod fan_out;
@@ -27,9 +30,11 @@ pub mod fire_and_forget;
 pub mod growth;
 pub mod idle;
 pub mod kit;
+pub mod machine;
 pub mod memory;
 pub mod others;
 pub mod oversubscribed;
+pub mod parallel;
 pub mod poll;
 pub mod pools;
 pub mod probe;

@@ -2,8 +2,8 @@
 
 use crate::kit::{Class, Contender};
 use crate::{
-    cancel_each, counted, fan_out, fire_and_forget, idle, poll, round_trip, shutdown_pending,
-    stop_latency, submit_all, submit_collect,
+    cancel_each, counted, fan_out, fire_and_forget, idle, parallel, poll, round_trip,
+    shutdown_pending, stop_latency, submit_all, submit_collect,
 };
 use std::fmt;
 
@@ -29,7 +29,7 @@ pub enum Unit {
     Tasks,
     /// A twentieth of `n`; nanoseconds for each.
     Trips,
-    /// Twenty times `n`; nanoseconds for each.
+    /// Twenty times `n` polls, or items of a loop; nanoseconds for each.
     Polls,
     /// A thousandth of `n`, with a sleep in each; nanoseconds for each.
     Naps,
@@ -78,31 +78,59 @@ impl Against {
     }
 }
 
+impl fmt::Display for Against {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Against::BestCancellable => "best cancellable",
+            Against::BestPlain => "best plain",
+            Against::BestPeer => "best",
+            Against::Named(name) => name,
+            Against::Nanoseconds => "nanoseconds",
+        })
+    }
+}
+
 /// We want to be at most `factor` times what is named.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
-    /// How much of it.
-    pub factor: f64,
+    /// How much of it. `None`: our part of it is only to be known.
+    pub factor: Option<f64>,
     /// What.
     pub against: Against,
 }
 
 const fn mark(factor: f64, against: Against) -> Mark {
-    Mark { factor, against }
+    Mark {
+        factor: Some(factor),
+        against,
+    }
+}
+
+const fn to_be_known(against: Against) -> Mark {
+    Mark {
+        factor: None,
+        against,
+    }
 }
 
 impl fmt::Display for Mark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Mark { factor, against } = self;
+        let Some(factor) = factor else {
+            return write!(f, "to {against}");
+        };
         match against {
-            Against::BestCancellable => write!(f, "≤ {factor} × best cancellable"),
-            Against::BestPlain => write!(f, "≤ {factor} × best plain"),
-            Against::BestPeer => write!(f, "≤ {factor} × best"),
-            Against::Named(name) => write!(f, "≤ {factor} × {name}"),
             Against::Nanoseconds => write!(f, "≤ {} ms", factor / 1e6),
+            against => write!(f, "≤ {factor} × {against}"),
         }
     }
 }
+
+/// A look before each item of a parallel loop: beside none, and beside one by hand.
+const PAR_ITER: [Mark; 2] = [
+    to_be_known(Against::Named("no look at all")),
+    to_be_known(Against::Named("AtomicBool and try_fold")),
+];
 
 /// All of them.
 pub const ROWS: &[Row] = &[
@@ -178,6 +206,34 @@ pub const ROWS: &[Row] = &[
         unit: Unit::Naps,
         contenders: stop_latency::waiting,
         marks: &[mark(1.1, Against::Named("std Condvar"))],
+    },
+    Row {
+        key: "rayon_body",
+        title: "par_iter, 50 ns an item",
+        unit: Unit::Polls,
+        contenders: parallel::bodies,
+        marks: &PAR_ITER,
+    },
+    Row {
+        key: "rayon_body_every",
+        title: "par_iter, 50 ns an item, a look every 1024",
+        unit: Unit::Polls,
+        contenders: parallel::bodies_seldom,
+        marks: &PAR_ITER,
+    },
+    Row {
+        key: "rayon_sum",
+        title: "par_iter, bare sum",
+        unit: Unit::Polls,
+        contenders: parallel::sums,
+        marks: &PAR_ITER,
+    },
+    Row {
+        key: "rayon_sum_every",
+        title: "par_iter, bare sum, a look every 1024",
+        unit: Unit::Polls,
+        contenders: parallel::sums_seldom,
+        marks: &PAR_ITER,
     },
     Row {
         key: "idle",

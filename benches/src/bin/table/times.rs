@@ -93,7 +93,7 @@ fn held(figures: &[Figures], mark: &Mark) -> Verdict {
     Verdict {
         mark: mark.to_string(),
         value,
-        limit: Some(mark.factor),
+        limit: mark.factor,
         text,
     }
 }

@@ -92,7 +92,6 @@ fn a_running_one_is_asked_and_keeps_what_it_has() {
         let (task, handle) = PendingTask::new(|stop| {
             // Deep code finds the same event, and what it sees there is seen.
             let deep = current();
-            assert!(!stop.peek() && !deep.peek());
             stop.wait();
             assert!(deep.is_set());
             "so far"
@@ -160,19 +159,18 @@ fn a_pending_one_that_is_stopped_is_over_at_once() {
             let token = drops.token();
             let request = StopEvent::new();
             let (task, handle) = PendingTask::under(&request, move |_| drop(token));
-            let (waiting, barrier) = (handle.canceller(), Arc::new(Barrier::new(2)));
             let done = Gate::new();
             handle.on_done({
                 let done = Arc::clone(&done);
                 move |_| done.open()
             });
+            let (handle, barrier) = (Arc::new(handle), Arc::new(Barrier::new(2)));
             let joiner = thread::spawn({
-                let barrier = Arc::clone(&barrier);
-                let event = handle.stop_event();
+                let (handle, barrier) = (Arc::clone(&handle), Arc::clone(&barrier));
                 move || {
                     barrier.wait();
-                    event.wait();
-                    waiting.status()
+                    handle.wait();
+                    handle.status()
                 }
             });
             barrier.wait();
@@ -185,7 +183,7 @@ fn a_pending_one_that_is_stopped_is_over_at_once() {
             );
             assert_eq!(joiner.join().unwrap(), TaskStatus::NeverStarted);
             assert_eq!(task.run(), TaskStatus::NeverStarted);
-            let error = handle.join().unwrap_err();
+            let error = Arc::into_inner(handle).unwrap().join().unwrap_err();
             assert!(error.is_never_started());
             assert_eq!(error.cause().unwrap().reason, reason);
             assert_eq!(drops.count(), 1);
@@ -206,7 +204,7 @@ fn under_an_event_that_is_set_it_never_starts() {
     let error = handle.join().unwrap_err();
     assert_eq!(error.cause().unwrap().reason, StopReason::custom("before"));
     // One that can never be set is none.
-    let (task, handle) = PendingTask::under(&StopEvent::never(), |stop| stop.is_set());
+    let (task, handle) = PendingTask::under(&StopEvent::never(), StopEvent::is_set);
     assert_eq!(task.run(), TaskStatus::Completed);
     assert!(!handle.join().unwrap());
 }
@@ -216,7 +214,7 @@ fn under_an_event_it_is_asked_while_it_runs_and_asks_nobody() {
     finishes(|| {
         let executor = Executor::new();
         let request = StopEvent::new();
-        let tasks = [(); 2].map(|()| PendingTask::under(&request, |stop| stop.wait()));
+        let tasks = [(); 2].map(|()| PendingTask::under(&request, StopEvent::wait));
         let [(first, one), (second, two)] = tasks;
         executor.run(first);
         one.wait_started();
@@ -439,9 +437,16 @@ fn a_pool_that_stops_dooms_one_that_is_under_its_event_and_does_not_count_it() {
 fn inside_a_task_of_a_pool_it_is_a_task_of_its_own() {
     finishes(|| {
         let pool = ThreadPool::new(1);
-        let (task, handle) = PendingTask::new(|stop| {
-            assert!(!stop.is_set() && !current().is_set());
-            stop.wait();
+        let (asked, looked) = (Gate::new(), Gate::new());
+        let (task, handle) = PendingTask::new({
+            let (asked, looked) = (Arc::clone(&asked), Arc::clone(&looked));
+            move |stop| {
+                asked.pass();
+                let before = stop.is_set() || current().is_set();
+                looked.open();
+                stop.wait();
+                before
+            }
         });
         let outer = pool.submit(move |stop| {
             let inner = task.run();
@@ -449,9 +454,13 @@ fn inside_a_task_of_a_pool_it_is_a_task_of_its_own() {
         });
         handle.wait_started();
         outer.cancel();
+        asked.open();
+        looked.pass();
         assert!(handle.is_running() && !handle.stop_event().is_set());
         handle.cancel();
-        assert_eq!(handle.outcome().status(), TaskStatus::Cancelled);
+        let outcome = handle.outcome();
+        assert_eq!(outcome.status(), TaskStatus::Cancelled);
+        assert_eq!(outcome.into_value(), Some(false), "the other was asked");
         let seen = outer.outcome().into_value().unwrap();
         assert_eq!(seen, (TaskStatus::Cancelled, true, true));
     });

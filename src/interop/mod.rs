@@ -21,6 +21,8 @@ mod process;
 mod process_output;
 #[cfg(feature = "rayon")]
 pub mod rayon;
+#[cfg(feature = "rayon")]
+mod rayon_submit;
 #[cfg(feature = "serde")]
 mod serde;
 #[cfg(feature = "tokio-util")]

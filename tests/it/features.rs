@@ -6,5 +6,7 @@ mod crossbeam_channel;
 mod ctrlc;
 #[cfg(feature = "rayon")]
 mod rayon;
+#[cfg(feature = "rayon")]
+mod rayon_submit;
 #[cfg(feature = "tokio-util")]
 mod tokio_util;

@@ -12,6 +12,8 @@ mod condvar;
 pub mod crossbeam_channel;
 #[cfg(feature = "ctrlc")]
 pub mod ctrlc;
+#[cfg(feature = "enough")]
+pub mod enough;
 mod io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listener;

@@ -4,6 +4,8 @@
 mod crossbeam_channel;
 #[cfg(all(unix, feature = "ctrlc"))]
 mod ctrlc;
+#[cfg(feature = "enough")]
+mod enough;
 #[cfg(feature = "rayon")]
 mod rayon;
 #[cfg(feature = "rayon")]

@@ -24,8 +24,8 @@ pub use interop::{
     StopWriter, UntilStopped,
 };
 pub use pool::{
-    BuildError, Graceful, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,
-    ThreadPoolBuilder, UnhandledPanic,
+    BuildError, Graceful, Map, SubmitError, Submitter, TaskBuilder, ThreadPool, ThreadPoolBuilder,
+    UnhandledPanic,
 };
 pub use report::{
     Durations, Shutdown, ShutdownReport, Stats, Step, StopLatency, Straggler, Stragglers,
@@ -44,7 +44,8 @@ pub use stop::{
 #[cfg(panic = "unwind")]
 pub use task::unwind_if_stopped;
 pub use task::{
-    CancelOnDrop, CancelOutcome, Canceller, Outcome, TaskError, TaskErrorKind, TaskHandle,
+    CancelOnDrop, CancelOutcome, Canceller, Outcome, PendingTask, TaskError, TaskErrorKind,
+    TaskHandle,
 };
 pub use thread::{Runnable, StoppableThread, StoppableThreadBuilder};
 #[cfg(feature = "timeline")]

@@ -12,6 +12,8 @@ mod condvar;
 pub mod crossbeam_channel;
 #[cfg(feature = "ctrlc")]
 pub mod ctrlc;
+#[cfg(feature = "enough")]
+pub mod enough;
 mod io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listener;
@@ -21,6 +23,8 @@ mod process;
 mod process_output;
 #[cfg(feature = "rayon")]
 pub mod rayon;
+#[cfg(feature = "rayon")]
+mod rayon_submit;
 #[cfg(feature = "serde")]
 mod serde;
 #[cfg(feature = "tokio-util")]

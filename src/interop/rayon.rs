@@ -1,4 +1,6 @@
-//! Parallel iterators that a stop event cuts short. (Feature `rayon`.)
+//! Parallel iterators that a stop event cuts short, and tasks on rayon's pools. (Feature `rayon`.)
+//!
+//! # Parallel iterators
 //!
 //! [`until_stopped`](ParallelUntilStopped::until_stopped) goes behind any
 //! [`ParallelIterator`]. The chain of `map`, `filter`, `sum` and the rest is
@@ -23,6 +25,38 @@
 //!
 //! Once the event is set, nothing is split any more, and each thread ends with the item that it has in hand. An item is
 //! never killed: pass the event on to bodies that take long.
+//!
+//! # Tasks on rayon's pools
+//!
+//! [`SubmitExt::submit`] on a [`rayon::ThreadPool`], and [`submit`](submit()) on the global one, give rayon a
+//! closure to run and its caller a [`TaskHandle`](crate::TaskHandle), with all that this has: its event, a cancel that drops at once
+//! what a pending task has captured, panics delivered to the joiner, a future.
+//!
+//! **Joining on rayon's threads.** A plain [`join`](crate::TaskHandle::join) there blocks a thread that rayon knows nothing of:
+//! nobody else uses it meanwhile, and where it is the pool's only one, a pending task never starts. Use
+//! [`join_or_run`](crate::TaskHandle::join_or_run), which runs a pending task on the spot, so that a pool of one thread runs any
+//! acyclic graph of joins:
+//!
+//! ```
+//! use stoppable::interop::rayon::{SubmitExt, submit};
+//!
+//! let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
+//! let answer = pool.submit(|_stop| {
+//!     let six = submit(|_stop| 6);
+//!     six.join_or_run().unwrap() * 7
+//! });
+//! assert_eq!(answer.join().unwrap(), 42);
+//! # Ok::<(), rayon::ThreadPoolBuildError>(())
+//! ```
+//!
+//! A task that runs already is waited for, and the thread sleeps; it does not go on with other work, as `rayon::yield_now` would,
+//! which might be work that waits for what lies below it on the stack. That is what can happen inside a parallel
+//! iterator or rayon's `join`: while such a call waits, rayon may run any job of the pool on top of it. If that job joins the task
+//! below, neither ever ends, and nothing detects it.
+//!
+//! **Whose event is current.** For the same reason, a job of somebody else's that rayon runs on top of a task finds the task's event
+//! as [`current`](crate::current). In closures that are given to rayon inside a task, use the event that the task was handed; and
+//! no `unwind_if_stopped` in jobs of `rayon::spawn`, which would abort the process from there.
 
 use crate::{StopEvent, Stopped};
 use ::rayon::iter::ParallelIterator;
@@ -30,6 +64,8 @@ use ::rayon::iter::plumbing::{Consumer, Folder, UnindexedConsumer};
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use super::rayon_submit::{SubmitExt, submit, submit_under};
 
 /// [`until_stopped`](Self::until_stopped) for every parallel iterator.
 pub trait ParallelUntilStopped: ParallelIterator {
@@ -43,7 +79,7 @@ pub trait ParallelUntilStopped: ParallelIterator {
     /// A poll is what it costs: with bodies of 50 ns or more, a few percent. See [`every`](UntilStopped::every) for less.
     ///
     /// A task that gives its own event has seen its stop when a poll here has found it, on whatever thread.
-    /// (On rayon's threads [`current`](crate::current) is `never()`.)
+    /// (On rayon's threads [`current`](crate::current) is `never()`, or the event of [the task](self#tasks-on-rayons-pools) below.)
     fn until_stopped(self, stop: &StopEvent) -> UntilStopped<Self> {
         UntilStopped {
             items: self,

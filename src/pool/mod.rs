@@ -39,7 +39,6 @@ pub use builder::ThreadPoolBuilder;
 pub use graceful::Graceful;
 pub use hooks::UnhandledPanic;
 pub use map::Map;
-pub use pending::PendingTask;
 pub use submit::SubmitError;
 pub use task_builder::TaskBuilder;
 

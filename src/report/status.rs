@@ -5,7 +5,8 @@ use std::fmt;
 /// Names one task of one pool.
 ///
 /// Ids are dense, start at 0, rise in each thread's submission order and are never reused. Ids of
-/// different pools have nothing to do with each other.
+/// different pools have nothing to do with each other. [Tasks without a pool](crate::PendingTask#tasks-without-a-pool) have ids of
+/// their own, of which there is one row in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskId(u64);
 

@@ -75,6 +75,11 @@ impl StopEvent {
         }
     }
 
+    /// Whether anything can ever set it. False for [`never`](Self::never) alone.
+    pub const fn can_be_set(&self) -> bool {
+        self.node.is_some()
+    }
+
     /// A handle on `node` through which nobody's seeing is noted.
     pub(crate) fn of(node: NodeRef) -> Self {
         StopEvent {

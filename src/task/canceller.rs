@@ -25,7 +25,7 @@ impl Canceller {
         Canceller { task }
     }
 
-    /// The task's id, unique within its pool.
+    /// The task's id, as [`TaskHandle::id`].
     pub fn id(&self) -> TaskId {
         self.task.id()
     }

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 /// A handle on one submitted task, and the right to its outcome.
 ///
-/// Dropping the handle detaches the task: it goes on, and what it returns is dropped on the worker.
+/// The task is one of a pool, or one that [has none](crate::PendingTask#tasks-without-a-pool). Dropping the handle detaches the task: it goes on, and what it returns is dropped on the worker.
 /// [`cancel_on_drop`](Self::cancel_on_drop) makes the drop cancel it instead.
 ///
 /// # Waiting inside the pool
@@ -70,7 +70,7 @@ impl<T> TaskHandle<T> {
         &self.task
     }
 
-    /// The task's id, unique within its pool.
+    /// The task's id, unique within its pool, or among the [tasks without a pool](crate::PendingTask#tasks-without-a-pool).
     pub fn id(&self) -> TaskId {
         self.task.id()
     }
@@ -244,6 +244,32 @@ impl<T> TaskHandle<T> {
             Ok(()) => self.into_result(),
             Err(Circle(circle)) => Err(TaskError::would_deadlock(&self.task, circle)),
         }
+    }
+
+    /// As [`join`](Self::join), but a task without a pool that is pending is run here, on this thread, as is one that its pool
+    /// has handed back: its [`PendingTask`](crate::PendingTask) finds nothing left to do. For joins on the threads of the
+    /// executor that is to run it, where a `join` might block the only thread which could.
+    ///
+    /// It runs that one task and no other. A chain of such joins uses up stack, and nothing guards it here. The
+    /// task runs on this thread whatever it was meant for, so do not call it where that matters. Of a task of a pool
+    /// it is a `join`.
+    ///
+    /// # Errors
+    ///
+    /// As [`join`](Self::join).
+    ///
+    /// ```
+    /// use stoppable::PendingTask;
+    ///
+    /// let (_task, handle) = PendingTask::new(|_stop| 6 * 7);
+    /// assert_eq!(handle.join_or_run().unwrap(), 42);
+    /// ```
+    pub fn join_or_run(self) -> Result<T, TaskError> {
+        // The bit stays, so nobody else's task is run.
+        if self.task.state().load().is_taken() {
+            life::run_taken(&self.task);
+        }
+        self.join()
     }
 
     /// The result, if the task has ended. Does not block.

@@ -62,6 +62,23 @@ pub(crate) fn claim_taken(task: TaskRef) -> Result<Claimed, TaskRef> {
     claimed(task, claim)
 }
 
+/// Runs a task that was handed back or has no pool, to its end, unless it has begun or is stopped. Says how it
+/// stands then.
+pub(crate) fn run_taken(task: &TaskRef) -> TaskStatus {
+    let cause = match task.expired() {
+        Some(location) => Some(StopCause::at(StopReason::Deadline, location)),
+        None => task.node().cause(),
+    };
+    if let Some(cause) = cause {
+        // It may have begun.
+        let _ = doom(task, &cause);
+    } else if let Ok(claimed) = claim_taken(task.clone()) {
+        // Nobody counts it, and nobody looks.
+        claimed.run(&Lane::new(), &Slot::new(false));
+    }
+    task.state().load().status()
+}
+
 /// As [`claim_fresh`], of a task that lies in a slab.
 #[inline]
 pub(crate) fn claim_lent(task: Lent<'_>) -> Result<Claimed<Lent<'_>>, Lent<'_>> {
@@ -389,7 +406,7 @@ fn doom_alone<'a>(task: &'a TaskRef, cause: &StopCause) -> Result<Doomed<&'a Tas
     if is_left {
         home.host.hold();
     }
-    let doomed = doom_now(task, home, cause);
+    let doomed = doom_now(task, home, cause, word.is_taken());
     if is_left && doomed.is_err() {
         home.host.let_be();
     }
@@ -400,9 +417,11 @@ fn doom_now<'a>(
     task: &'a TaskRef,
     home: &Home,
     cause: &StopCause,
+    is_taken: bool,
 ) -> Result<Doomed<&'a TaskRef>, TaskStatus> {
     let (before, husks) = {
-        let mut book = home.ledger.book();
+        // One that was handed back stays so, and is not the ledger's.
+        let mut book = (!is_taken).then(|| home.ledger.book());
         let before = match task.state().cancel() {
             Cancel::NeverStarted(before) => before,
             Cancel::Running => return Err(TaskStatus::Running),
@@ -410,7 +429,7 @@ fn doom_now<'a>(
         };
         write_cause(task, before, cause);
         // One that was handed back is neither counted nor in the queue.
-        let husks = (!before.is_taken()).then(|| {
+        let husks = book.as_mut().filter(|_| !before.is_taken()).map(|book| {
             book.never_started(task.id(), || entry_of_doomed(task));
             book.count_husk()
         });
@@ -598,6 +617,11 @@ impl Doomed {
         // SAFETY: the task was born with `CAUSED`, and its maker calls this once.
         unsafe { task.node().write_cause(cause) };
         Doomed { task, before }
+    }
+
+    /// Whether the drop of the closure runs any code.
+    pub(super) fn owns_something(&self) -> bool {
+        self.task.owns_something()
     }
 
     /// Itself, if there is somebody to tell or a closure whose drop does something.

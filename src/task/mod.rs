@@ -8,6 +8,8 @@
 //! - `group`: the node that tasks of a scope are under, and waiting for all of them.
 //! - `home`: the root that a pool's tasks are under, and what they know of the pool.
 //! - `context`: what a thread knows of the task that it runs and the pool that it works for.
+//! - `pending`: tasks that their owner starts, and no pool.
+//! - `no_pool`: how tasks without a pool are born, and the home that they are under.
 //! - `slot`: where a worker shows the task that it runs.
 //! - `stash`, `depot`: references to the home and memory of cells, kept by each thread and passed on.
 //! - `wait`: waiting for a task, and why a worker runs it instead.
@@ -23,6 +25,8 @@
 //! cancel; stop events and children made from them; and whoever waits. A task holds one reference to
 //! its parent, the pool's home or a node under it, and so keeps the ledger and the (empty) queue alive,
 //! but no thread.
+//!
+//! A task that was handed back, or never had a pool, is in no queue: its `PendingTask` has that reference.
 //!
 //! A task names no pool. It knows its home, which has the ledger that counts it and a host to call;
 //! and, when a worker waits for it, a [`Worker`](context::Worker) that can run it.
@@ -41,7 +45,9 @@ pub(crate) mod home;
 pub(crate) mod life;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod no_pool;
 mod outcome;
+mod pending;
 pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod stash;
@@ -56,6 +62,7 @@ pub use error::{TaskError, TaskErrorKind};
 pub use handle::TaskHandle;
 pub use life::CancelOutcome;
 pub use outcome::Outcome;
+pub use pending::PendingTask;
 pub(crate) use unwind::is_stop_unwind;
 #[cfg(panic = "unwind")]
 pub use unwind::unwind_if_stopped;

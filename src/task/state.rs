@@ -8,6 +8,7 @@
 //! | Running | it is asked to stop | Running, with `SET` | [`State::ask`] |
 //! | Running | it sees its stop | Running, with `SEEN` | [`State::note_seen`] |
 //! | Pending | its pool hands it back | Pending, with `TAKEN`: its new owner claims it | [`State::take`], [`State::claim_taken`] |
+//! | none | it is made without a pool | Pending, with `TAKEN` | [`State::taken`] |
 //! | any | its handle is dropped | the same, without `HANDLE` | [`State::drop_handle`] |
 //! | an end | its handle is ready as a future | the same, without `HANDLE` | [`State::spend_handle`] |
 //!
@@ -39,7 +40,7 @@ const HANDLE: u32 = 1 << 13;
 /// Somebody may be listening for the start or the end.
 pub(crate) const WAITED: u32 = 1 << 14;
 
-/// It was handed back by its pool: not that one's to start, nor to count.
+/// It was handed back by its pool, or has none: not that one's to start, nor to count. Never cleared.
 const TAKEN: u32 = 1 << 15;
 
 /// How a closure ended.
@@ -166,6 +167,11 @@ impl<'a> State<'a> {
     /// The word of a new task.
     pub(crate) fn pending(handle: bool) -> u32 {
         PENDING | if handle { HANDLE } else { 0 }
+    }
+
+    /// The word of a new task that has no pool, with a handle.
+    pub(crate) fn taken() -> u32 {
+        PENDING | TAKEN | HANDLE
     }
 
     /// The word of a task that was refused.

@@ -22,8 +22,8 @@ pub(crate) fn is_stop_unwind(payload: &(dyn Any + Send)) -> bool {
 /// The unwinding runs destructors like a panic's does, with the same consequences: a standard mutex
 /// whose guard is alive is poisoned; `catch_unwind` in between catches it and the task goes on;
 /// through an `extern "C"` function it aborts the process; a closure that rayon runs on its own
-/// threads is not inside the task, so there it does nothing. It exists only under
-/// `panic = "unwind"`.
+/// threads is not inside the task, so there it does nothing, unless rayon runs it on top of a task that
+/// was submitted to rayon (`stoppable::interop::rayon`). It exists only under `panic = "unwind"`.
 ///
 /// ```
 /// use stoppable::{Outcome, ThreadPool};

@@ -21,6 +21,7 @@ pub(crate) fn wait(task: &TaskRef, topic: Topic) -> Result<(), Circle> {
         return Ok(());
     }
     let Some(worker) = context::worker_of(task.home()) else {
+        refuse_oneself(task)?;
         sleep(task, topic, None);
         return Ok(());
     };
@@ -40,6 +41,7 @@ pub(crate) fn wait_or_stopped(task: &TaskRef, stop: &StopEvent) -> Result<(), Ci
         return Ok(());
     }
     let Some(worker) = context::worker_of(task.home()) else {
+        refuse_oneself(task)?;
         sleep_or_stopped(task, stop);
         return Ok(());
     };
@@ -50,6 +52,15 @@ pub(crate) fn wait_or_stopped(task: &TaskRef, stop: &StopEvent) -> Result<(), Ci
     worker.block(Awaited::AnyOf(vec![task.clone()]), &mut || {
         sleep_or_stopped(task, stop);
     })
+}
+
+/// A task that no worker runs, and that waits for its own end.
+fn refuse_oneself(task: &TaskRef) -> Result<(), Circle> {
+    let is_current = |event: &StopEvent| event.observer().is_some_and(|it| it.same(task.node()));
+    match context::with_current(is_current) {
+        Some(true) => Err(Circle(vec![task.id()])),
+        _ => Ok(()),
+    }
 }
 
 fn sleep_or_stopped(task: &TaskRef, stop: &StopEvent) {

@@ -39,6 +39,7 @@ fn every_public_type_can_be_sent_and_shared() {
     shared::<BuildError>();
     shared::<Submitter>();
     shared::<Canceller>();
+    shared::<PendingTask>();
     shared::<CancelOutcome>();
     shared::<TaskError>();
     shared::<TaskErrorKind>();

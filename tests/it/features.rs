@@ -4,7 +4,11 @@
 mod crossbeam_channel;
 #[cfg(all(unix, feature = "ctrlc"))]
 mod ctrlc;
+#[cfg(feature = "enough")]
+mod enough;
 #[cfg(feature = "rayon")]
 mod rayon;
+#[cfg(feature = "rayon")]
+mod rayon_submit;
 #[cfg(feature = "tokio-util")]
 mod tokio_util;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::Duration;
-use stoppable::{CancelOutcome, Shutdown, StopEvent, TaskHandle, ThreadPool};
+use stoppable::{CancelOutcome, PendingTask, Shutdown, StopEvent, TaskHandle, ThreadPool};
 
 pub(crate) const TESTS: &[Test] = tests![
     cancel_and_resubmit_holds_a_bounded_amount,
@@ -18,6 +18,8 @@ pub(crate) const TESTS: &[Test] = tests![
     a_dropped_pool_leaves_nothing,
     scopes_leave_nothing_behind,
     groups_leave_nothing_behind,
+    a_task_without_a_pool_is_one_allocation_of_at_most_96_bytes,
+    tasks_without_a_pool_leave_nothing_behind_however_they_end,
 ];
 
 fn cancel_and_resubmit_holds_a_bounded_amount() {
@@ -274,4 +276,62 @@ fn groups_leave_nothing_behind() {
     });
     let marks = rounds * 10;
     assert!(stayed < 256 * 1024 + marks, "{stayed} bytes stayed");
+}
+
+fn a_task_without_a_pool_is_one_allocation_of_at_most_96_bytes() {
+    // The first makes what all of them share.
+    drop(PendingTask::new(|_| 0_u64));
+    let mut tasks = Vec::with_capacity(1_000);
+    restart();
+    for n in 0..1_000_u64 {
+        tasks.push(PendingTask::new(move |_| n));
+    }
+    let allocations = SMALL.load(Relaxed) + LARGE.load(Relaxed);
+    // Those of the stash besides.
+    assert!(allocations <= 1_010, "{allocations} allocations");
+    let largest = LARGEST.load(Relaxed);
+    assert!(largest <= 96, "{largest} bytes");
+    restart();
+    for (n, (task, handle)) in tasks.drain(..).enumerate() {
+        task.run();
+        assert_eq!(handle.join().unwrap(), n as u64);
+    }
+    let allocations = SMALL.load(Relaxed) + LARGE.load(Relaxed);
+    // The places of freed cells are kept by the dozen.
+    assert!(allocations <= 100, "{allocations} allocations");
+}
+
+/// No report is kept for them.
+fn tasks_without_a_pool_leave_nothing_behind_however_they_end() {
+    let rounds = rounds(100_000, 2_000_000);
+    let request = StopEvent::new();
+    let run = |rounds| {
+        for n in 0..rounds as u64 {
+            let big = [n; 8];
+            let (task, handle) = if n % 2 == 0 {
+                PendingTask::new(move |_| big)
+            } else {
+                PendingTask::under(&request, move |_| big)
+            };
+            match n % 8 {
+                0 | 1 => drop(task),
+                2 | 3 => {
+                    handle.cancel();
+                    task.run();
+                }
+                4 | 5 => {
+                    drop(handle);
+                    task.run();
+                }
+                _ => {
+                    task.run();
+                    assert_eq!(handle.join().unwrap(), big);
+                }
+            }
+        }
+    };
+    run(1_000);
+    let (peak, stayed) = growth(|| run(rounds));
+    assert!(peak < MIB / 8, "{peak} bytes for {rounds} rounds");
+    assert!(stayed < MIB / 16, "{stayed} bytes for {rounds} rounds");
 }

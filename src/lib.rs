@@ -20,8 +20,8 @@ pub use interop::StopListener;
 #[cfg(unix)]
 pub use interop::StopOutputError;
 pub use interop::{
-    CheckedStopIter, Disconnect, StopCommand, StopCondvar, StopIter, StopReader, StopStream,
-    StopWriter, UntilStopped,
+    CheckedStopIter, Disconnect, StopBarrier, StopBarrierWaitResult, StopCommand, StopCondvar,
+    StopIter, StopReader, StopStream, StopWriter, UntilStopped,
 };
 pub use pool::{
     BuildError, Graceful, Map, PendingTask, SubmitError, Submitter, TaskBuilder, ThreadPool,

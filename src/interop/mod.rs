@@ -3,10 +3,11 @@
 //!
 //! - `until_stopped`: iterators.
 //! - `io`: readers and writers.
-//! - `condvar`: waiting for a condition.
+//! - `condvar`, `barrier`: waiting for a condition, and for each other.
 //! - `net`, `listener`: sockets.
 //! - `process`, `process_output`: child processes.
 
+mod barrier;
 mod condvar;
 #[cfg(feature = "crossbeam-channel")]
 pub mod crossbeam_channel;
@@ -27,6 +28,7 @@ mod serde;
 pub mod tokio_util;
 mod until_stopped;
 
+pub use barrier::{StopBarrier, StopBarrierWaitResult};
 pub use condvar::StopCondvar;
 pub use io::{StopReader, StopWriter};
 #[cfg(any(target_os = "linux", target_os = "android"))]

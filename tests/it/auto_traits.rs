@@ -21,6 +21,8 @@ struct NoDebug;
 #[test]
 fn every_public_type_can_be_sent_and_shared() {
     shared::<StopEvent>();
+    shared::<StopBarrier>();
+    shared::<StopBarrierWaitResult>();
     shared::<StopCondvar>();
     shared::<StopIter<Vec<u8>>>();
     shared::<CheckedStopIter<Vec<u8>>>();

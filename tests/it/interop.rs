@@ -1,5 +1,6 @@
 //! What of the standard library a stop reaches.
 
+mod barrier;
 mod condvar;
 mod io;
 mod net;

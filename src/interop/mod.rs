@@ -5,7 +5,7 @@
 //! - `io`: readers and writers.
 //! - `condvar`, `barrier`: waiting for a condition, and for each other.
 //! - `net`, `listener`: sockets.
-//! - `process`, `process_output`: child processes.
+//! - `process`, `process_child`, `process_ending`, `process_output`, `signal`: child processes.
 
 mod barrier;
 mod condvar;
@@ -18,12 +18,17 @@ mod io;
 mod listener;
 mod net;
 mod process;
+mod process_child;
+#[cfg(unix)]
+mod process_ending;
 #[cfg(unix)]
 mod process_output;
 #[cfg(feature = "rayon")]
 pub mod rayon;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(unix)]
+mod signal;
 #[cfg(feature = "tokio-util")]
 pub mod tokio_util;
 mod until_stopped;
@@ -35,6 +40,8 @@ pub use io::{StopReader, StopWriter};
 pub use listener::StopListener;
 pub use net::{Disconnect, StopStream};
 pub use process::StopCommand;
+#[cfg(unix)]
+pub use process_ending::StoppableCommand;
 #[cfg(unix)]
 pub use process_output::StopOutputError;
 pub use until_stopped::{CheckedStopIter, StopIter, UntilStopped};

@@ -33,6 +33,8 @@ fn every_public_type_can_be_sent_and_shared() {
     shared::<StopListener<std::net::TcpListener>>();
     #[cfg(unix)]
     shared::<StopOutputError>();
+    #[cfg(unix)]
+    shared::<StoppableCommand<'static>>();
     shared::<StopCause>();
     shared::<StopReason>();
     shared::<StopOnDrop>();

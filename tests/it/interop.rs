@@ -6,4 +6,8 @@ mod io;
 mod net;
 #[cfg(target_os = "linux")]
 mod process;
+#[cfg(target_os = "linux")]
+mod process_group;
+#[cfg(target_os = "linux")]
+mod signals;
 mod until_stopped;

@@ -1,6 +1,8 @@
 //! What of the standard library a stop reaches.
 
 mod barrier;
+#[cfg(target_os = "linux")]
+mod build_example;
 mod condvar;
 mod io;
 mod net;

@@ -17,7 +17,7 @@ use stoppable::{Outcome, StopCommand, StopEvent, StopOutputError, ThreadPool};
 const LONG: Duration = Duration::from_secs(1_000);
 
 /// Who is in the group and alive.
-fn members(group: u32) -> Vec<u32> {
+pub(super) fn members(group: u32) -> Vec<u32> {
     let processes = fs::read_dir("/proc").unwrap();
     let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     pids.filter(|&pid| is_alive(pid) && state(pid).is_some_and(|(.., of)| of == group))

@@ -191,9 +191,8 @@ fn a_peer_that_breaks_off_is_an_error_and_then_a_stop() {
         // With data that was not read the connection is reset.
         drop(peer);
         let broken = loop {
-            match stream.write(&[0; 1 << 12]) {
-                Ok(_) => {}
-                Err(error) => break error,
+            if let Err(error) = stream.write_all(&[0; 1 << 12]) {
+                break error;
             }
         };
         assert!(broken.downcast::<Stopped>().is_err());

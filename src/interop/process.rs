@@ -63,7 +63,7 @@ pub trait StopCommand {
     ///
     /// # Errors
     ///
-    /// Those of [`Command::spawn`] and of waiting; and, once the child has been killed, the one made from [`Stopped`].
+    /// Those of [`Command::spawn`] and of waiting; and, once the child has been killed, the one made from [`Stopped`](crate::Stopped).
     fn status_or_stopped(&mut self, stop: &StopEvent) -> io::Result<ExitStatus>;
 
     /// As [`status_or_stopped`](Self::status_or_stopped), with all that the child writes to its standard output and error; unix only.

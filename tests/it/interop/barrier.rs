@@ -207,3 +207,43 @@ fn who_was_released_is_not_stopped_any_more() {
         }
     });
 }
+
+#[test]
+fn both_have_taken_part_or_neither_whenever_the_stop_comes() {
+    finishes(|| {
+        const ROUNDS: usize = 4_000;
+        let start = std::sync::Barrier::new(3);
+        let barrier = StopBarrier::new(2);
+        let stops: Vec<_> = (0..ROUNDS).map(|_| StopEvent::new()).collect();
+        let left: Vec<_> = (0..ROUNDS).map(|_| StopEvent::new()).collect();
+        let (first, last) = thread::scope(|s| {
+            // One that is stopped, and one that comes to meet it just then, and gives up when the other has left.
+            let first = s.spawn(|| {
+                let meets = |(stop, left): (&StopEvent, &StopEvent)| {
+                    start.wait();
+                    let met = wait(&barrier, stop).is_ok();
+                    left.set();
+                    start.wait();
+                    met
+                };
+                stops.iter().zip(&left).map(meets).collect::<Vec<_>>()
+            });
+            let last = s.spawn(|| {
+                let meets = |left: &StopEvent| {
+                    start.wait();
+                    let met = wait(&barrier, left).is_ok();
+                    start.wait();
+                    met
+                };
+                left.iter().map(meets).collect::<Vec<_>>()
+            });
+            for stop in &stops {
+                start.wait();
+                stop.set();
+                start.wait();
+            }
+            (first.join().unwrap(), last.join().unwrap())
+        });
+        assert_eq!(first, last);
+    });
+}

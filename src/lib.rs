@@ -17,12 +17,12 @@ mod timeline;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub use interop::StopListener;
-#[cfg(unix)]
-pub use interop::StopOutputError;
 pub use interop::{
-    CheckedStopIter, Disconnect, StopCommand, StopCondvar, StopIter, StopReader, StopStream,
-    StopWriter, UntilStopped,
+    CheckedStopIter, Disconnect, StopBarrier, StopBarrierWaitResult, StopCommand, StopCondvar,
+    StopIter, StopReader, StopStream, StopWriter, UntilStopped,
 };
+#[cfg(unix)]
+pub use interop::{StopOutputError, StoppableCommand};
 pub use pool::{
     BuildError, Graceful, Map, SubmitError, Submitter, TaskBuilder, ThreadPool, ThreadPoolBuilder,
     UnhandledPanic,

@@ -10,7 +10,7 @@
 //! the condition holds. Who changes the state holds that lock too, so it did so before (and the waiter saw it), or
 //! after (and the place is in the line when it notifies). A waiter leaves the line before it takes the lock again, and looks
 //! at the condition before it looks at the event: if a notification was spent on one that was stopped as well, that one
-//! takes what there is.
+//! takes what there is. One that panics before it has looked passes its notification on.
 //!
 //! No deadlock. The line's lock is innermost and held for a few instructions, in which no foreign code runs. A setter
 //! only wakes: it takes neither the user's lock nor the line's, and nobody waits for the setter.
@@ -100,22 +100,29 @@ impl StopCondvar {
     /// # Panics
     ///
     /// If `lock` or `condition` does. The guard is dropped then, as in any code that panics under a
-    /// lock (so a standard mutex is poisoned), and other waiters are not disturbed.
+    /// lock (so a standard mutex is poisoned). A notification that it was woken by is passed on, so others do not miss it.
     pub fn wait_while<G>(
         &self,
         mut lock: impl FnMut() -> G,
         stop: &StopEvent,
         mut condition: impl FnMut(&mut G) -> bool,
     ) -> Result<G, Stopped> {
+        let mut notified = PassOn {
+            condvar: self,
+            armed: false,
+        };
         loop {
             let mut guard = lock();
-            if !condition(&mut guard) {
+            let waits = condition(&mut guard);
+            notified.armed = false;
+            if !waits {
                 return Ok(guard);
             }
             stop.check()?;
             let place = Place::at_the_end(self, stop);
             drop(guard);
             place.woken.wait();
+            notified.armed = true;
         }
     }
 
@@ -139,6 +146,21 @@ impl StopCondvar {
 impl fmt::Debug for StopCondvar {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StopCondvar").finish_non_exhaustive()
+    }
+}
+
+/// Wakes another waiter if this one panics between its wake-up and its look at the condition: what it was woken for is
+/// still there.
+struct PassOn<'a> {
+    condvar: &'a StopCondvar,
+    armed: bool,
+}
+
+impl Drop for PassOn<'_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.condvar.notify_one();
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 //!
 //! - `until_stopped`: iterators.
 //! - `io`: readers and writers.
-//! - `condvar`: waiting for a condition.
+//! - `condvar`, `barrier`: waiting for a condition, and for each other.
 //! - `net`, `listener`: sockets.
-//! - `process`, `process_output`: child processes.
+//! - `process`, `process_child`, `process_ending`, `process_output`, `signal`: child processes.
 
+mod barrier;
 mod condvar;
 #[cfg(feature = "crossbeam-channel")]
 pub mod crossbeam_channel;
@@ -19,6 +20,9 @@ mod io;
 mod listener;
 mod net;
 mod process;
+mod process_child;
+#[cfg(unix)]
+mod process_ending;
 #[cfg(unix)]
 mod process_output;
 #[cfg(feature = "rayon")]
@@ -27,16 +31,21 @@ pub mod rayon;
 mod rayon_submit;
 #[cfg(feature = "serde")]
 mod serde;
+#[cfg(unix)]
+mod signal;
 #[cfg(feature = "tokio-util")]
 pub mod tokio_util;
 mod until_stopped;
 
+pub use barrier::{StopBarrier, StopBarrierWaitResult};
 pub use condvar::StopCondvar;
 pub use io::{StopReader, StopWriter};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub use listener::StopListener;
 pub use net::{Disconnect, StopStream};
 pub use process::StopCommand;
+#[cfg(unix)]
+pub use process_ending::StoppableCommand;
 #[cfg(unix)]
 pub use process_output::StopOutputError;
 pub use until_stopped::{CheckedStopIter, StopIter, UntilStopped};

@@ -3,7 +3,7 @@
 //! The pipes are read by the thread that waits, as far as there is something in them. `O_NONBLOCK` is set by way
 //! of `UnixStream`: it is a property of our end of the pipe, whatever kind of file that is, and the child's end does not have it.
 
-use super::process::{Pause, Reaped};
+use super::process_child::{Ending, Look, Pause, Running};
 use crate::{StopEvent, Stopped};
 use std::error::Error;
 use std::fmt;
@@ -67,43 +67,56 @@ impl From<io::Error> for StopOutputError {
     }
 }
 
-pub(super) fn run(command: &mut Command, stop: &StopEvent) -> Result<Output, StopOutputError> {
+pub(super) fn run(
+    command: &mut Command,
+    ending: Ending,
+    stop: &StopEvent,
+) -> Result<Output, StopOutputError> {
     if let Err(stopped) = stop.check() {
         let output = None;
         return Err(StopOutputError::Stopped { stopped, output });
     }
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = Reaped(command.spawn()?);
-    drop(child.0.stdin.take());
-    let out = child.0.stdout.take().map(OwnedFd::from);
-    let err = child.0.stderr.take().map(OwnedFd::from);
+    let mut running = Running::spawn(command, ending)?;
+    drop(running.child.stdin.take());
+    let out = running.child.stdout.take().map(OwnedFd::from);
+    let err = running.child.stderr.take().map(OwnedFd::from);
     let mut pipes = [Pipe::new(out)?, Pipe::new(err)?];
     let mut pause = Pause::new();
+    let mut stopped = Ok(());
     loop {
-        let mut news = false;
-        for pipe in &mut pipes {
-            news |= pipe.read_some()?;
+        let Look { news, all } = read_some(&mut pipes)?;
+        // It has ended, too, or closed its output and goes on.
+        let status = if all { running.try_wait()? } else { None };
+        if let Some(status) = status {
+            return Ok(output(status, pipes));
         }
-        if news {
-            pause.shorten();
-        } else if pipes.iter().all(Pipe::has_ended) {
-            // It has ended, too, or closed its output and goes on.
-            if let Some(status) = child.0.try_wait()? {
-                return Ok(output(status, pipes));
-            }
-        }
-        // While there is more to read there is no pause, but the event is looked at.
-        let stopped = if news { stop.check() } else { pause.wait(stop) };
+        // After the look: it may have ended in the pause.
         if let Err(stopped) = stopped {
-            let status = child.kill()?;
+            let status = running.end(|| read_some(&mut pipes))?;
             // What is in the pipes by now, and not what others who have them may still write.
-            for pipe in &mut pipes {
-                pipe.read_some()?;
-            }
+            read_some(&mut pipes)?;
             let output = Some(output(status, pipes));
             return Err(StopOutputError::Stopped { stopped, output });
         }
+        // While there is more to read there is no pause, but the event is looked at.
+        stopped = if news {
+            pause = Pause::new();
+            stop.check()
+        } else {
+            pause.wait(stop)
+        };
     }
+}
+
+/// Reads what full pipes hold, at most.
+fn read_some(pipes: &mut [Pipe; 2]) -> io::Result<Look> {
+    let mut news = false;
+    for pipe in &mut *pipes {
+        news |= pipe.read_some()?;
+    }
+    let all = pipes.iter().all(Pipe::has_ended);
+    Ok(Look { news, all })
 }
 
 fn output(status: std::process::ExitStatus, [out, err]: [Pipe; 2]) -> Output {

@@ -21,6 +21,8 @@ struct NoDebug;
 #[test]
 fn every_public_type_can_be_sent_and_shared() {
     shared::<StopEvent>();
+    shared::<StopBarrier>();
+    shared::<StopBarrierWaitResult>();
     shared::<StopCondvar>();
     shared::<StopIter<Vec<u8>>>();
     shared::<CheckedStopIter<Vec<u8>>>();
@@ -31,6 +33,8 @@ fn every_public_type_can_be_sent_and_shared() {
     shared::<StopListener<std::net::TcpListener>>();
     #[cfg(unix)]
     shared::<StopOutputError>();
+    #[cfg(unix)]
+    shared::<StoppableCommand<'static>>();
     shared::<StopCause>();
     shared::<StopReason>();
     shared::<StopOnDrop>();

@@ -224,6 +224,56 @@ fn a_condition_that_panics_leaves_the_lock_and_the_others() {
 }
 
 #[test]
+fn a_notification_that_reached_one_that_panics_is_passed_on() {
+    finishes(|| {
+        // In the lock, and in the condition.
+        for in_lock in [true, false] {
+            let (shared, stop) = (Shared::default(), StopEvent::never());
+            let (first, second) = (Gate::new(), Gate::new());
+            thread::scope(|s| {
+                let panics = s.spawn(|| {
+                    let (mut locks, mut looks) = (0, 0);
+                    catch_unwind(AssertUnwindSafe(|| {
+                        let take = || {
+                            locks += 1;
+                            if in_lock && locks == 2 {
+                                quiet_panic("the lock");
+                            }
+                            shared.ready.lock().unwrap_or_else(PoisonError::into_inner)
+                        };
+                        let guard = shared.changed.wait_while(take, &stop, |_| {
+                            looks += 1;
+                            first.open();
+                            if looks == 2 {
+                                quiet_panic("the condition");
+                            }
+                            true
+                        });
+                        drop(guard);
+                    }))
+                });
+                first.pass();
+                // The first one is in the line when the lock can be taken.
+                drop(shared.ready.lock());
+                let waits = s.spawn(|| {
+                    let take = || shared.ready.lock().unwrap_or_else(PoisonError::into_inner);
+                    let guard = shared.changed.wait_while(take, &stop, |ready| {
+                        second.open();
+                        !**ready
+                    });
+                    assert!(guard.is_ok());
+                });
+                second.pass();
+                *shared.ready.lock().unwrap() = true;
+                shared.changed.notify_one();
+                assert!(panics.join().unwrap().is_err());
+                waits.join().unwrap();
+            });
+        }
+    });
+}
+
+#[test]
 fn a_task_that_waits_has_seen_its_stop_and_one_that_is_notified_has_not() {
     finishes(|| {
         let pool = ThreadPool::new(1);

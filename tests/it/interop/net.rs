@@ -156,6 +156,66 @@ fn a_unix_socket_is_ended_as_well() {
     });
 }
 
+#[test]
+fn one_that_is_shut_under_another_clone_has_ended_and_is_then_stopped() {
+    finishes(|| {
+        let stop = StopEvent::new();
+        let (ours, _peer) = pair();
+        let clone = ours.try_clone().unwrap();
+        let mut stream = StopStream::new(ours, &stop);
+        let closer = thread::spawn(move || clone.shutdown(std::net::Shutdown::Both));
+        // It is the end of the stream, and no stop.
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+        closer.join().unwrap().unwrap();
+        assert!(
+            stream
+                .write_all(&[0])
+                .unwrap_err()
+                .downcast::<Stopped>()
+                .is_err()
+        );
+        // The callback finds nothing to shut.
+        stop.set();
+        is_stopped(stream.read(&mut [0]));
+        is_stopped(stream.write(&[0]));
+    });
+}
+
+#[test]
+fn a_peer_that_breaks_off_is_an_error_and_then_a_stop() {
+    finishes(|| {
+        let stop = StopEvent::new();
+        let (ours, peer) = pair();
+        let mut stream = StopStream::new(ours, &stop);
+        stream.write_all(b"nobody reads this").unwrap();
+        // With data that was not read the connection is reset.
+        drop(peer);
+        let broken = loop {
+            if let Err(error) = stream.write_all(&[0; 1 << 12]) {
+                break error;
+            }
+        };
+        assert!(broken.downcast::<Stopped>().is_err());
+        stop.set();
+        is_stopped(stream.write(&[0]));
+        is_stopped(stream.read(&mut [0]));
+    });
+}
+
+#[test]
+fn what_had_come_before_the_stop_is_not_given_to_a_later_read() {
+    finishes(|| {
+        // But what a read that was under way had got is returned.
+        let stop = StopEvent::new();
+        let (ours, mut peer) = pair();
+        let mut stream = StopStream::new(ours, &stop);
+        peer.write_all(b"abc").unwrap();
+        assert_eq!(stream.read(&mut [0; 2]).unwrap(), 2);
+        stop.set();
+        is_stopped(stream.read(&mut [0; 2]));
+    });
+}
+
 #[cfg(target_os = "linux")]
 mod listener {
     use super::*;
@@ -201,6 +261,26 @@ mod listener {
                 assert_eq!(accepted, 1);
             });
             assert!(TcpStream::connect(address).is_err());
+            is_stopped(listener.accept());
+        });
+    }
+
+    #[test]
+    fn one_that_is_shut_under_another_clone_is_an_error_and_then_a_stop() {
+        finishes(|| {
+            let stop = StopEvent::new();
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let clone = listener.try_clone().unwrap();
+            let listener = StopListener::new(listener, &stop).unwrap();
+            // Its own event is another one.
+            let other = StopEvent::new();
+            let closer = StopListener::new(clone, &other).unwrap();
+            let setter = thread::spawn(move || other.set());
+            let error = listener.accept().unwrap_err();
+            assert!(error.downcast::<Stopped>().is_err());
+            setter.join().unwrap();
+            drop(closer);
+            stop.set();
             is_stopped(listener.accept());
         });
     }

@@ -11,29 +11,29 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use stoppable::{Outcome, StopCommand, StopEvent, StopOutputError, Stopped, ThreadPool};
 
-fn sh(script: &str) -> Command {
+pub(super) fn sh(script: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", script]).stdin(Stdio::null());
     command
 }
 
 /// A file that a script makes to say that it has come so far. It must not be there before.
-struct Mark(PathBuf);
+pub(super) struct Mark(PathBuf);
 
 impl Mark {
-    fn new() -> Mark {
+    pub(super) fn new() -> Mark {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("stoppable-{}-{count}", std::process::id());
         Mark(std::env::temp_dir().join(name))
     }
 
-    fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         self.0.to_str().unwrap()
     }
 
     /// Waits for it, and gives what the script wrote to it, which is its process id.
-    fn wait(&self) -> u32 {
+    pub(super) fn wait(&self) -> u32 {
         let read = || {
             fs::read_to_string(&self.0)
                 .ok()?
@@ -53,12 +53,27 @@ impl Drop for Mark {
 }
 
 /// Whether there is such a process, if only as a zombie.
-fn is_there(pid: u32) -> bool {
+pub(super) fn is_there(pid: u32) -> bool {
     fs::exists(format!("/proc/{pid}")).unwrap()
 }
 
+/// The fields of a process's line of state: what it does, its parent, its group. `None` if it is gone.
+pub(super) fn state(pid: u32) -> Option<(char, u32, u32)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = text.rsplit_once(") ")?;
+    let mut fields = rest.split(' ');
+    let mut next = || fields.next();
+    let state = next()?.chars().next()?;
+    Some((state, next()?.parse().ok()?, next()?.parse().ok()?))
+}
+
+/// Whether there is such a process, and it has not ended.
+pub(super) fn is_alive(pid: u32) -> bool {
+    state(pid).is_some_and(|(state, ..)| !"ZX".contains(state))
+}
+
 #[track_caller]
-fn is_stopped<T: std::fmt::Debug>(result: io::Result<T>) {
+pub(super) fn is_stopped<T: std::fmt::Debug>(result: io::Result<T>) {
     assert!(result.unwrap_err().downcast::<Stopped>().is_ok());
 }
 
@@ -146,6 +161,33 @@ fn what_it_had_written_is_kept_even_if_another_process_holds_the_pipe() {
         // The one that was left ends, too.
         held.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(held.read(&mut [0]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn one_that_has_ended_before_the_stop_is_noticed_counts_as_ended() {
+    finishes(|| {
+        for output in [false, true] {
+            for _ in 0..5 {
+                let (stop, mark) = (StopEvent::new(), Mark::new());
+                // It runs for a while, so that the pauses between two looks are long.
+                let script = format!("echo $$ > {}; sleep 0.1; exit 3", mark.text());
+                let runner = thread::spawn({
+                    let stop = stop.clone();
+                    move || {
+                        let mut command = sh(&script);
+                        match output {
+                            false => command.status_or_stopped(&stop),
+                            true => Ok(command.output_or_stopped(&stop)?.status),
+                        }
+                    }
+                });
+                let pid = mark.wait();
+                until(|| !is_alive(pid));
+                stop.set();
+                assert_eq!(runner.join().unwrap().unwrap().code(), Some(3));
+            }
+        }
     });
 }
 

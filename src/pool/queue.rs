@@ -156,7 +156,7 @@ impl Queue {
 
     /// Claims this one task, wherever in the queue it is. `None`: it is not pending.
     pub(crate) fn claim_one(&self, lane: &Lane, task: &TaskRef) -> Option<Claimed> {
-        if task.expired().is_some() {
+        if life::calls_off(task).is_some() {
             life::bury_husk(task);
             return None;
         }

@@ -18,6 +18,7 @@ use crate::task::entry::Entry;
 use crate::task::life::{self, Doomed, first_word};
 use crate::task::slab::Draft;
 use crate::task::stash;
+use crate::task::state::State;
 use std::error::Error;
 use std::fmt;
 
@@ -451,9 +452,9 @@ impl Core {
         extra: X,
     ) -> Birth<X> {
         let home = stash::take(&self.home);
-        let parent = match under.and_then(StopEvent::node) {
-            Some(event) => any(home, vec![event.clone()]),
-            None => home,
+        let (parent, word) = match under.and_then(StopEvent::node) {
+            Some(event) => (any(home, vec![event.clone()]), State::under(word)),
+            None => (home, word),
         };
         Birth {
             parent,

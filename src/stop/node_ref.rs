@@ -506,9 +506,10 @@ impl NodeRef {
         }
         // Acquire: as in `confirm`.
         if self.word().load(Ordering::Acquire) & CAUSED == 0 {
-            // Set by an ancestor. Its cause becomes ours for good, so that a later look cannot find
-            // another one lower down. (None if the node was set itself since we looked.)
-            let cause = self.chain().skip(1).find_map(NodeRef::own_cause);
+            // Set by an ancestor: of several by the first that was. Its cause becomes ours for good, so that
+            // a later look cannot find another one. (None if the node was set itself since we looked.)
+            let causes = self.chain().skip(1).filter_map(NodeRef::own_cause);
+            let cause = causes.min_by_key(|cause| cause.at);
             if let Some(cause) = cause {
                 // Relaxed: the cause is published by its own store, and the bit orders nothing.
                 let before = self.word().fetch_or(CAUSED, Ordering::Relaxed);

@@ -50,8 +50,8 @@ pub(crate) fn claim(task: TaskRef) -> Result<Claimed, TaskRef> {
 pub(crate) fn claim_fresh(task: TaskRef, has_handle: bool) -> Result<Claimed, TaskRef> {
     match task.state().try_claim(State::pending(has_handle)) {
         Ok(before) => Ok(Claimed { task, before }),
-        // Looked at meanwhile; or there is a time before which it has to begin.
-        Err(_) if task.expired().is_some() => Err(task),
+        // Looked at meanwhile; or there is a time before which it has to begin, or an event.
+        Err(_) if calls_off(&task).is_some() => Err(task),
         Err(_) => claim(task),
     }
 }
@@ -104,13 +104,27 @@ pub(crate) fn doom_unqueued(task: &TaskRef, cause: &StopCause) {
     }
 }
 
-/// What to do with a task that could not be claimed: if it is pending, then because its time to begin has
-/// passed.
+/// What to do with a task that could not be claimed: if it is pending, then because it must not begin any
+/// more.
 pub(crate) fn bury_husk(task: &TaskRef) {
-    if let Some(location) = task.expired() {
+    if let Some(cause) = calls_off(task) {
         // Somebody else may have been faster.
-        let _ = doom(task, &StopCause::at(StopReason::Deadline, location));
+        let _ = doom(task, &cause);
     }
+}
+
+/// Why a pending task must not begin any more, though nobody has doomed it yet: its time to begin has
+/// passed; or an event of the user's that it is under is set, and who sets it is about to come to it.
+/// Whoever has seen that event set, and be it the task that has run before on this worker, does not see this one begin.
+pub(crate) fn calls_off(task: &TaskRef) -> Option<StopCause> {
+    if let Some(location) = task.expired() {
+        return Some(StopCause::at(StopReason::Deadline, location));
+    }
+    let word = task.state().load();
+    if word.is_under() && !word.has_begun() {
+        return task.node().cause();
+    }
+    None
 }
 
 fn claimed<R>(task: R, claim: Claim) -> Result<Claimed<R>, R> {

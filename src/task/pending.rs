@@ -4,7 +4,7 @@ use super::TaskHandle;
 use super::cell::{Extra, TaskRef};
 use super::{life, no_pool};
 use crate::report::{TaskId, TaskStatus};
-use crate::stop::{StopCause, StopEvent, StopReason};
+use crate::stop::{StopCallback, StopCause, StopEvent, StopReason};
 use std::fmt;
 use std::panic::Location;
 
@@ -67,6 +67,8 @@ use std::panic::Location;
 pub struct PendingTask {
     task: TaskRef,
     location: &'static Location<'static>,
+    /// Dooms it when the event of the pool is set that handed it back: the pool has it in no list.
+    watch: Option<StopCallback>,
 }
 
 impl PendingTask {
@@ -117,7 +119,31 @@ impl PendingTask {
 
     /// The right to run or doom a task that has been taken from its pool, or has none.
     pub(crate) fn owning(task: TaskRef, location: &'static Location<'static>) -> PendingTask {
-        PendingTask { task, location }
+        PendingTask {
+            task,
+            location,
+            watch: None,
+        }
+    }
+
+    /// As [`owning`](Self::owning), for a task that the pool with this event hands back.
+    pub(crate) fn taken(
+        task: TaskRef,
+        location: &'static Location<'static>,
+        event: &StopEvent,
+    ) -> PendingTask {
+        let (watched, stop) = (task.clone(), event.clone());
+        let watch = event.on_set(move || {
+            if let Some(cause) = stop.cause() {
+                // It may have ended.
+                let _ = life::doom(&watched, &cause);
+            }
+        });
+        PendingTask {
+            task,
+            location,
+            watch: Some(watch),
+        }
     }
 
     /// The task's id: in the pool that handed it back, or among the tasks without a pool.
@@ -135,10 +161,12 @@ impl PendingTask {
     /// unwinds. If the task has been [run by a joiner](TaskHandle::join_or_run), this does nothing and does not
     /// wait for it: the status may be `Running` then.
     ///
-    /// The event that it is given is still under that of the pool that handed it back. Inside another task it
+    /// The event that it is given is still under that of the pool that handed it back: if that is set, by a shutdown that
+    /// stops all or by the pool's drop, the task never starts. Inside another task it
     /// is a task of its own, which that one waits for: that one's stop does not reach it. Joins in a circle that leads
     /// through it are not found.
-    pub fn run(self) -> TaskStatus {
+    pub fn run(mut self) -> TaskStatus {
+        drop(self.watch.take());
         // The drop of `self` finds it begun.
         life::run_taken(&self.task)
     }

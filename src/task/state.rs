@@ -42,6 +42,8 @@ pub(crate) const WAITED: u32 = 1 << 14;
 
 /// It was handed back by its pool, or has none: not that one's to start, nor to count. Never cleared.
 const TAKEN: u32 = 1 << 15;
+/// It was submitted under an event besides its pool's, which may be set at any time. Never cleared.
+const UNDER: u32 = 1 << 16;
 
 /// How a closure ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,10 @@ impl Word {
         self.0 & TAKEN != 0
     }
 
+    pub(crate) fn is_under(self) -> bool {
+        self.0 & UNDER != 0
+    }
+
     /// The bits, for the node's own part of the word.
     pub(crate) fn bits(self) -> u32 {
         self.0
@@ -167,6 +173,11 @@ impl<'a> State<'a> {
     /// The word of a new task.
     pub(crate) fn pending(handle: bool) -> u32 {
         PENDING | if handle { HANDLE } else { 0 }
+    }
+
+    /// The word of a new task, if that is submitted under an event of the user's.
+    pub(crate) fn under(word: u32) -> u32 {
+        word | UNDER
     }
 
     /// The word of a new task that has no pool, with a handle.

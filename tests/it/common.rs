@@ -1,5 +1,6 @@
 //! What the tests share: gates, pools that are stuck, counters of drops, and a guard against hangs.
 
+use std::env;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
@@ -7,8 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{StopEvent, TaskHandle, ThreadPool, ThreadPoolBuilder};
 
-/// Longer than anything here takes, on a busy machine with one core. What lasts longer hangs.
-pub(crate) const GUARD: Duration = Duration::from_secs(240);
+/// Longer than anything here takes, on a busy machine with one core: what lasts longer hangs. Who breaks the
+/// library on purpose, to see tests fail, may want to wait less: `STOPPABLE_TEST_GUARD`, in seconds.
+fn guard() -> Duration {
+    let seconds = env::var("STOPPABLE_TEST_GUARD").ok();
+    Duration::from_secs(seconds.and_then(|it| it.parse().ok()).unwrap_or(240))
+}
 
 /// Runs `test` on a thread of its own, and fails if it hangs.
 #[track_caller]
@@ -19,7 +24,7 @@ pub(crate) fn finishes<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'sta
         // Nobody hears it if the guard has given up.
         let _ = tell.send(result);
     });
-    match told.recv_timeout(GUARD) {
+    match told.recv_timeout(guard()) {
         Ok(result) => result,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
@@ -57,7 +62,7 @@ impl Gate {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (open, _) = self
             .opened
-            .wait_timeout_while(open, GUARD, |open| !*open)
+            .wait_timeout_while(open, guard(), |open| !*open)
             .unwrap_or_else(PoisonError::into_inner);
         let passed = *open;
         drop(open);
@@ -165,7 +170,7 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 pub(crate) fn until(what: impl Fn() -> bool) {
     let start = Instant::now();
     while !what() {
-        assert!(start.elapsed() < GUARD, "it never came");
+        assert!(start.elapsed() < guard() / 2, "it never came");
         thread::yield_now();
     }
 }

@@ -30,6 +30,7 @@ mod interop;
 mod join_inside;
 mod join_or_stopped;
 mod latency;
+mod model;
 mod no_pool;
 mod on_done;
 mod on_set;

@@ -209,7 +209,13 @@ impl Program {
                     .extend(known.map(|(shared, handle)| Known::of(shared, handle)));
             }
             Op::Scope(bodies) if self.spec.is_open() && self.spec.has_room(bodies.len()) => {
-                self.open_scope(bodies);
+                // With two workers free at once, a task may begin beside the one whose panic stops it.
+                let calm = |body: &Body| match body {
+                    Body::Panics | Body::PanicsWhenAsked if self.pool.threads() > 1 => Body::Polls,
+                    other => *other,
+                };
+                let bodies: Vec<_> = bodies.iter().map(calm).collect();
+                self.open_scope(&bodies);
             }
             Op::Open(task) => self.open(*task),
             Op::Cancel(task) => self.cancel(*task, None),
@@ -308,6 +314,17 @@ impl Program {
             }
             Op::RunTaken(which) if !self.taken.is_empty() => {
                 let (at, task) = self.taken.remove(which % self.taken.len());
+                let would_wait = match self.spec.tasks[at].body {
+                    // For room, as all do that are no workers.
+                    Body::Submits => !self.may_submit(1),
+                    // For a task that waits for us.
+                    Body::Joins => true,
+                    _ => false,
+                };
+                if would_wait {
+                    self.taken.push((at, task));
+                    return;
+                }
                 if matches!(
                     self.spec.tasks[at].body,
                     Body::Waits | Body::PanicsWhenAsked

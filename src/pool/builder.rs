@@ -270,6 +270,7 @@ impl ThreadPoolBuilder {
             stack_size: self.stack_size,
             hooks: Mutex::new(Some(Arc::new(self.hooks))),
             queue: Queue::new(threads),
+            emptying: Mutex::new(()),
             idle: Idle::new(threads),
             capacity: self.queue_capacity.map(Capacity::new),
             posts: (0..threads).map(|_| Post::new(stamps)).collect(),

@@ -217,6 +217,7 @@ impl Shared {
     /// Takes everything out of the queue, and dooms what is pending. Unless `all` goes, what belongs to
     /// scopes of running tasks stays: they are to finish.
     fn doom_pending(&self, home: &Home, cause: &StopCause, all: bool) -> Fallen {
+        let _emptying = self.emptying.lock();
         let frozen = self.queue.freeze(&home.ledger);
         let All { tasks, slabs } =
             frozen.take_all(&home.ledger, |sort| !all && sort == Sort::Inside);
@@ -241,10 +242,12 @@ impl Shared {
 
     /// Hands back what is pending, but for the members of scopes.
     pub(super) fn take_pending(&self, home: &Home) -> Vec<TaskRef> {
+        let emptying = self.emptying.lock();
         let frozen = self.queue.freeze(&home.ledger);
         let All { tasks, slabs } = frozen.take_all(&home.ledger, |_| true);
         let mut others = Vec::new();
         let taken = life::take_all(home, tasks, &mut others);
+        drop(emptying);
         drop((others, slabs));
         self.give_back(taken.len());
         if self.idle.is_closing() {

@@ -36,6 +36,9 @@ pub(crate) struct Shared {
     /// as a handle.
     pub(super) hooks: Mutex<Option<Arc<Hooks>>>,
     pub(super) queue: Queue,
+    /// Held from when tasks are taken out of the queue until each is doomed or handed back, so that who
+    /// finds the queue empty does not find them pending still.
+    pub(super) emptying: Mutex<()>,
     pub(super) idle: Idle,
     pub(super) capacity: Option<Capacity>,
     /// What each worker shows of itself.

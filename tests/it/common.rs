@@ -20,7 +20,11 @@ pub(crate) fn finishes<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'sta
         let _ = tell.send(result);
     });
     match told.recv_timeout(GUARD) {
-        Ok(result) => result,
+        Ok(result) => {
+            // What is local to the thread is gone too when the test ends: leak checkers count it.
+            let _ = thread.join();
+            result
+        }
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
             Ok(()) => unreachable!("it ended without a result or a panic"),

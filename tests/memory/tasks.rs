@@ -18,6 +18,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_dropped_pool_leaves_nothing,
     scopes_leave_nothing_behind,
     groups_leave_nothing_behind,
+    groups_of_a_pool_that_was_stopped_leave_nothing_behind,
 ];
 
 fn cancel_and_resubmit_holds_a_bounded_amount() {
@@ -274,4 +275,23 @@ fn groups_leave_nothing_behind() {
     });
     let marks = rounds * 10;
     assert!(stayed < 256 * 1024 + marks, "{stayed} bytes stayed");
+}
+
+/// The stop of a pool sets the events of its groups, so that there is nothing left for their own drop to set.
+fn groups_of_a_pool_that_was_stopped_leave_nothing_behind() {
+    let life = || {
+        let stuck = stuck();
+        let pool = &stuck.pool;
+        let group = pool.group();
+        let pending = group.submit(|_| ());
+        pool.begin_shutdown(Shutdown::StopAll);
+        let refused = group.submit(|_| ());
+        stuck.release();
+        pool.shutdown(Shutdown::StopAll);
+        assert!(group.wait().is_err());
+        assert!(pending.join().is_err() && refused.join().is_err());
+    };
+    life();
+    let (_, stayed) = growth(|| (0..200).for_each(|_| life()));
+    assert!(stayed < 8 * 1024, "{stayed} bytes stayed");
 }

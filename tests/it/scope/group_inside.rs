@@ -281,3 +281,32 @@ fn cancelling_a_group_stops_scopes_in_its_tasks() {
         assert_eq!(task.outcome().into_value(), Some(true));
     });
 }
+
+/// Who waits has found nothing to run, and sleeps, when the group gets a task that no other worker has time for.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_waits_is_woken_for_a_task_that_comes_later() {
+    use crate::blocked::{own_state, until_asleep};
+
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let group = Arc::new(pool.group());
+        let gate = Gate::new();
+        let first = group.submit({
+            let gate = Arc::clone(&gate);
+            move |_| gate.pass()
+        });
+        first.wait_started();
+        let (tell, told) = mpsc::channel();
+        let waiting = pool.submit({
+            let group = Arc::clone(&group);
+            move |_| {
+                tell.send(own_state()).unwrap();
+                group.wait().is_ok()
+            }
+        });
+        until_asleep(&told.recv().unwrap());
+        drop(group.submit(move |_| gate.open()));
+        assert!(waiting.join().unwrap());
+    });
+}

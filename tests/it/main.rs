@@ -25,6 +25,7 @@ mod fd;
 mod features;
 mod future;
 mod graceful;
+mod handed_back;
 mod handle;
 mod interop;
 mod join_inside;

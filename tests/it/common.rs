@@ -1,5 +1,6 @@
 //! What the tests share: gates, pools that are stuck, counters of drops, and a guard against hangs.
 
+use std::env;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
@@ -7,8 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{StopEvent, TaskHandle, ThreadPool, ThreadPoolBuilder};
 
-/// Longer than anything here takes. What lasts longer hangs.
-pub(crate) const GUARD: Duration = Duration::from_secs(30);
+/// Longer than anything here takes. What lasts longer hangs. Under a checker that makes all of it slow, so many seconds
+/// as `STOPPABLE_GUARD` says.
+fn guard() -> Duration {
+    let seconds = env::var("STOPPABLE_GUARD").map(|seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds.unwrap_or(30))
+}
 
 /// Runs `test` on a thread of its own, and fails if it hangs.
 #[track_caller]
@@ -19,7 +24,7 @@ pub(crate) fn finishes<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'sta
         // Nobody hears it if the guard has given up.
         let _ = tell.send(result);
     });
-    match told.recv_timeout(GUARD) {
+    match told.recv_timeout(guard()) {
         Ok(result) => {
             // What is local to the thread is gone too when the test ends: leak checkers count it.
             let _ = thread.join();
@@ -61,7 +66,7 @@ impl Gate {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let (open, _) = self
             .opened
-            .wait_timeout_while(open, GUARD, |open| !*open)
+            .wait_timeout_while(open, guard(), |open| !*open)
             .unwrap_or_else(PoisonError::into_inner);
         let passed = *open;
         drop(open);
@@ -168,8 +173,9 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 #[track_caller]
 pub(crate) fn until(what: impl Fn() -> bool) {
     let start = Instant::now();
+    let guard = guard();
     while !what() {
-        assert!(start.elapsed() < GUARD, "it never came");
+        assert!(start.elapsed() < guard, "it never came");
         thread::yield_now();
     }
 }

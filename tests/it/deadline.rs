@@ -62,6 +62,21 @@ fn of_two_the_earliest_counts_in_both_orders() {
 }
 
 /// A later deadline does not put an earlier one of another event off.
+/// The timer thread sleeps until the far one by then, or is about to.
+#[test]
+fn one_that_is_earlier_than_all_others_comes_in_time() {
+    let far = StopEvent::new();
+    far.set_after(FAR);
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(1));
+        let event = StopEvent::new();
+        event.set_after(SOON);
+        assert!(event.wait_timeout(Duration::from_secs(30)));
+        drop(event);
+    }
+    assert!(!far.is_set());
+}
+
 #[test]
 fn many_events_in_every_order() {
     finishes(|| {

@@ -4,7 +4,10 @@ use crate::common::{DropCounter, Stuck, finishes, quiet_panic};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
-use stoppable::{CancelOutcome, Shutdown, StopEvent, StopReason, TaskId, TaskStatus, ThreadPool};
+use stoppable::{
+    CancelOutcome, PendingTask, Shutdown, StopEvent, StopReason, TaskHandle, TaskId, TaskStatus,
+    ThreadPool,
+};
 
 #[test]
 fn all_that_is_pending_comes_in_order_and_the_pool_goes_on() {
@@ -17,9 +20,9 @@ fn all_that_is_pending_comes_in_order_and_the_pool_goes_on() {
         let cancelled = handles.remove(100);
         cancelled.cancel();
         let taken = pool.take_pending();
-        let ids = handles.iter().map(|handle| handle.id());
-        assert!(taken.iter().map(|task| task.id()).eq(ids));
-        let names: Vec<_> = taken.iter().filter_map(|task| task.name()).collect();
+        let ids = handles.iter().map(TaskHandle::id);
+        assert!(taken.iter().map(PendingTask::id).eq(ids));
+        let names: Vec<_> = taken.iter().filter_map(PendingTask::name).collect();
         assert_eq!(names, ["one"]);
         let stats = pool.stats();
         assert_eq!((stats.pending, stats.running), (0, 1));
@@ -98,7 +101,7 @@ fn it_ends_as_every_other_and_is_counted_as_taken_alone() {
         let cancelled = stuck.pool.submit(own);
         let panicked = stuck.pool.submit(|_| quiet_panic("on purpose"));
         let late = stuck.pool.submit(|_| assert!(stoppable::current().set()));
-        let ends = stuck.pool.take_pending().into_iter().map(|task| task.run());
+        let ends = stuck.pool.take_pending().into_iter().map(PendingTask::run);
         assert_eq!(
             ends.collect::<Vec<_>>(),
             [
@@ -187,7 +190,7 @@ fn a_shutdown_does_not_wait_for_what_was_handed_back() {
     finishes(|| {
         for mode in [Shutdown::Drain, Shutdown::CancelPending] {
             let stuck = Stuck::new(1);
-            let handle = stuck.pool.submit(|stop| stop.is_set());
+            let handle = stuck.pool.submit(StopEvent::is_set);
             let task = stuck.pool.take_pending().remove(0);
             stuck.release();
             let report = stuck.pool.shutdown(mode);
@@ -242,7 +245,7 @@ fn members_of_scopes_stay() {
             s.submit(|_| ran.fetch_add(1, Ordering::Relaxed));
             let other = stuck.pool.submit(|_| ());
             let taken = stuck.pool.take_pending();
-            assert!(taken.iter().map(|task| task.id()).eq([other.id()]));
+            assert!(taken.iter().map(PendingTask::id).eq([other.id()]));
             stuck.release();
         });
         assert!(result.is_ok());

@@ -558,7 +558,7 @@ fn counts_and_names_agree_while_tasks_come_and_go() {
             again(&pool.submitter(), &ended);
         }
         let mut wrong = 0;
-        for _ in 0..400 {
+        for _ in 0..20_000 {
             let report = pool.shutdown_timeout(Shutdown::Drain, Duration::ZERO);
             let named = report.stragglers().len() as u64;
             let pending = report.ids(TaskStatus::Pending).count() as u64;
@@ -566,7 +566,7 @@ fn counts_and_names_agree_while_tasks_come_and_go() {
         }
         ended.store(true, Relaxed);
         // On a machine that has no time for us there may be none within its patience.
-        assert!(wrong < 4, "{wrong} of 400");
+        assert!(wrong < 10, "{wrong}");
     });
 }
 

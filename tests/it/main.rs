@@ -31,6 +31,7 @@ mod interop;
 mod join_inside;
 mod join_or_stopped;
 mod latency;
+mod map;
 mod on_done;
 mod on_set;
 mod panics;

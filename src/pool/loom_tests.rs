@@ -212,6 +212,33 @@ fn a_task_that_has_begun_takes_no_room_in_a_full_queue() {
 }
 
 #[test]
+fn who_waits_for_room_in_a_full_queue_gets_it() {
+    loom::model(|| {
+        let core = ThreadPool::builder().queue_capacity(1).core(1, None);
+        let worker = spawn_worker(&core, 0);
+        core.execute(None, (), |_| ()).unwrap();
+        let second = core.submit(None, (), |_| 7);
+        assert_eq!(second.join().unwrap(), 7);
+        finish(&core, worker);
+    });
+}
+
+#[test]
+fn who_waits_for_room_in_a_full_queue_is_let_go_by_a_shutdown() {
+    loom::model(|| {
+        let core = ThreadPool::builder().queue_capacity(1).core(1, None);
+        core.execute(None, (), |_| ()).unwrap();
+        let closer = thread::spawn({
+            let core = core.clone();
+            move || core.begin_and_bury(Shutdown::StopAll, &cause())
+        });
+        assert!(core.submit(None, (), |_| 7).join().is_err());
+        closer.join().unwrap();
+        all_ended(&core);
+    });
+}
+
+#[test]
 fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
     for mode in [Shutdown::Drain, Shutdown::CancelPending, Shutdown::StopAll] {
         loom::model(move || {
@@ -230,6 +257,23 @@ fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
             );
             let stats = core.home.ledger.stats();
             assert_eq!(stats.submitted + stats.refused, 1);
+            all_ended(&core);
+        });
+    }
+}
+
+/// Nobody but the submitter and the closer is there to end it.
+#[test]
+fn a_submit_that_races_a_shutdown_ends_though_no_worker_has_time() {
+    for mode in [Shutdown::CancelPending, Shutdown::StopAll] {
+        loom::model(move || {
+            let core = core(1);
+            let submitter = thread::spawn({
+                let core = core.clone();
+                move || core.submit(None, (), |_| 7).outcome().status()
+            });
+            core.begin_and_bury(mode, &cause());
+            assert_eq!(submitter.join().unwrap(), TaskStatus::NeverStarted);
             all_ended(&core);
         });
     }

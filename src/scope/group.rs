@@ -124,6 +124,8 @@ impl Drop for TaskGroup {
         self.work
             .stop(&StopCause::at(StopReason::Dropped, self.location));
         self.work.close();
+        // `stop` takes no task off the list if the event was set before, with the pool's.
+        self.work.forget();
     }
 }
 

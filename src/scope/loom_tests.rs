@@ -281,6 +281,35 @@ fn two_wait_for_one_group() {
     });
 }
 
+/// A group that is opened by a member of another one, while that is being stopped: what is submitted to it starts before
+/// the stop has returned, or never.
+#[test]
+fn a_group_that_is_opened_while_the_one_around_it_is_stopped_starts_nothing_later() {
+    bounded(2).check(|| {
+        let core = core(1);
+        let worker = spawn_worker(&core, 0);
+        let outer = Work::new(&core, true, here());
+        let kept = Arc::new(loom::sync::Mutex::new(None));
+        drop(submit(&outer, {
+            let (core, kept) = (core.clone(), Arc::clone(&kept));
+            move || {
+                let inner = Work::new(&core, true, here());
+                drop(submit(&inner, || {}));
+                *kept.lock().unwrap() = Some(inner);
+            }
+        }));
+        outer.stop(&StopCause::now(StopReason::Dropped));
+        let when_stopped = started(&core);
+        finish(&core, worker);
+        let inner = kept.lock().unwrap().take();
+        for work in inner.iter().chain([&outer]) {
+            work.close();
+            work.forget();
+        }
+        assert_eq!(started(&core), when_stopped, "it started after the stop");
+    });
+}
+
 // What a handle shows.
 
 /// Counts how often it was woken.

@@ -148,6 +148,11 @@ impl Work {
         drop(open);
     }
 
+    /// No task will be waited for any more, nor stopped.
+    pub(super) fn forget(&self) {
+        self.group.forget();
+    }
+
     /// Why the work is to be taken as stopped, if it is; and notes that the task which is told of it by
     /// this has seen its stop.
     pub(super) fn take_stop(&self) -> Option<Stopped> {
@@ -181,7 +186,7 @@ impl Work {
         });
         self.wait();
         self.close();
-        self.group.forget();
+        self.forget();
         if let Some(payload) = self.take_panic() {
             // Not while it unwinds: a second panic would abort the process.
             contained(|| drop(result));

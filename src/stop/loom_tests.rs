@@ -88,12 +88,12 @@ fn the_first_cause_that_is_seen_stays() {
             let child = child.clone();
             move || child.set_with(StopReason::custom("below"))
         });
-        if let Some(first) = child.reason() {
-            assert_eq!(child.reason(), Some(first.clone()));
-            above.join().unwrap();
-            below.join().unwrap();
-            assert_eq!(child.reason(), Some(first));
-        }
+        child.wait();
+        let first = child.reason();
+        assert!(first.is_some());
+        above.join().unwrap();
+        below.join().unwrap();
+        assert_eq!(child.reason(), first);
     });
 }
 

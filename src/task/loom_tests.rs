@@ -232,17 +232,13 @@ fn a_look_at_a_slot_gets_a_living_task() {
     loom::model(|| {
         let it = setup(|_| {});
         let slot = Arc::new(Slot::new(false));
-        let worker = thread::spawn({
-            let (task, slot) = (it.task, Arc::clone(&slot));
-            move || {
-                slot.showing(&task, || {});
-                drop(task);
-            }
+        let looker = thread::spawn({
+            let (slot, id) = (Arc::clone(&slot), it.handle.id());
+            move || assert!(slot.look().is_none_or(|task| task.id() == id))
         });
-        if let Some(task) = slot.look() {
-            assert_eq!(task.id(), it.handle.id());
-        }
-        worker.join().unwrap();
+        slot.showing(&it.task, || {});
+        drop(it.task);
+        looker.join().unwrap();
         assert!(slot.look().is_none());
         it.handle.cancel();
     });
@@ -393,18 +389,17 @@ fn a_look_at_a_slab_gets_a_living_task() {
         drop(it.handles);
         drop(it.home);
         let slot = Arc::new(Slot::new(false));
-        let worker = thread::spawn({
-            let (slab, slot) = (it.slab, Arc::clone(&slot));
+        let looker = thread::spawn({
+            let slot = Arc::clone(&slot);
             move || {
-                slot.turn_to(0);
-                slot.showing_slab(&slab, || slot.turn_to(1));
-                drop(slab);
+                let task = slot.look();
+                assert!(task.is_none_or(|task| ids.contains(&task.id())));
             }
         });
-        if let Some(task) = slot.look() {
-            assert!(ids.contains(&task.id()));
-        }
-        worker.join().unwrap();
+        slot.turn_to(0);
+        slot.showing_slab(&it.slab, || slot.turn_to(1));
+        drop(it.slab);
+        looker.join().unwrap();
         assert!(slot.look().is_none());
         assert_eq!((get(&it.closures), get(&it.values)), (2, 2));
         assert_eq!(get(&it.homes), 1);

@@ -112,6 +112,19 @@ fn count_threads(
     })
 }
 
+/// As the standard library's threads have.
+#[test]
+fn a_task_has_two_megabytes_of_stack() {
+    // Sixteen kilobytes each time.
+    #[inline(never)]
+    fn deep(times: usize) -> usize {
+        let here = [1_u8; 1 << 14];
+        usize::from(black_box(&here)[times]) + times.checked_sub(1).map_or(0, deep)
+    }
+    let pool = ThreadPool::new(1);
+    assert_eq!(pool.submit(|_| deep(99)).join().unwrap(), 100);
+}
+
 #[test]
 fn a_start_hook_that_panics_is_the_error_and_no_thread_is_left() {
     finishes(|| {

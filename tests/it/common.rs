@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use stoppable::{StopEvent, TaskHandle, ThreadPool, ThreadPoolBuilder};
 
 /// Longer than anything here takes, on a busy machine with one core: what lasts longer hangs. Who breaks the
-/// library on purpose, to see tests fail, may want to wait less: `STOPPABLE_TEST_GUARD`, in seconds.
+/// library on purpose, to see tests fail, may want to wait less, and a checker that makes all of it slow needs
+/// more: `STOPPABLE_GUARD`, in seconds.
 fn guard() -> Duration {
-    let seconds = env::var("STOPPABLE_TEST_GUARD").ok();
+    let seconds = env::var("STOPPABLE_GUARD").ok();
     Duration::from_secs(seconds.and_then(|it| it.parse().ok()).unwrap_or(240))
 }
 
@@ -25,7 +26,11 @@ pub(crate) fn finishes<R: Send + 'static>(test: impl FnOnce() -> R + Send + 'sta
         let _ = tell.send(result);
     });
     match told.recv_timeout(guard()) {
-        Ok(result) => result,
+        Ok(result) => {
+            // What is local to the thread is gone too when the test ends: leak checkers count it.
+            let _ = thread.join();
+            result
+        }
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
         Err(mpsc::RecvTimeoutError::Disconnected) => match thread.join() {
             Ok(()) => unreachable!("it ended without a result or a panic"),
@@ -169,8 +174,9 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 #[track_caller]
 pub(crate) fn until(what: impl Fn() -> bool) {
     let start = Instant::now();
+    let guard = guard();
     while !what() {
-        assert!(start.elapsed() < guard() / 2, "it never came");
+        assert!(start.elapsed() < guard / 2, "it never came");
         thread::yield_now();
     }
 }

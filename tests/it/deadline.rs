@@ -62,6 +62,21 @@ fn of_two_the_earliest_counts_in_both_orders() {
 }
 
 /// A later deadline does not put an earlier one of another event off.
+/// The timer thread sleeps until the far one by then, or is about to.
+#[test]
+fn one_that_is_earlier_than_all_others_comes_in_time() {
+    let far = StopEvent::new();
+    far.set_after(FAR);
+    for _ in 0..20 {
+        thread::sleep(Duration::from_millis(1));
+        let event = StopEvent::new();
+        event.set_after(SOON);
+        assert!(event.wait_timeout(Duration::from_secs(30)));
+        drop(event);
+    }
+    assert!(!far.is_set());
+}
+
 #[test]
 fn many_events_in_every_order() {
     finishes(|| {
@@ -468,5 +483,33 @@ fn one_given_while_the_task_runs_survives_its_end() {
             task.wait();
             came(&event, at);
         }
+    });
+}
+
+/// The timer thread calls back between the moment when it has doomed the last task and the moment when it leaves
+/// what that had captured: there must be a worker to leave it to.
+#[test]
+fn a_pool_does_not_end_before_it_was_left_what_its_last_task_had_captured() {
+    finishes(|| {
+        let (ended, has_ended) = mpsc::channel();
+        let stuck = Stuck::with(1, |builder| {
+            let builder = builder.thread_name(|_| "the-worker".into());
+            builder.on_thread_stop(move || ended.send(()).unwrap_or_default())
+        });
+        let (tell, dropped_by) = mpsc::channel();
+        let captured = captured(tell);
+        let task = stuck.pool.submit(move |_| drop(captured));
+        let (say, is_doomed) = mpsc::channel();
+        task.on_done(move |_| {
+            say.send(()).unwrap();
+            // A worker that would end has the time to. One that waits for us does not end in any time.
+            let _ = has_ended.recv_timeout(Duration::from_millis(100));
+        });
+        task.cancel_after(SOON);
+        is_doomed.recv().unwrap();
+        stuck.release();
+        let report = stuck.pool.shutdown(Shutdown::Drain);
+        assert_eq!((report.completed(), report.never_started()), (1, 1));
+        assert_eq!(dropped_by.recv().unwrap(), "the-worker");
     });
 }

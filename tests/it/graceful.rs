@@ -4,7 +4,9 @@ use crate::common::*;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
-use stoppable::{Graceful, Shutdown, Step, StopEvent, StopReason, TaskHandle, ThreadPool};
+use stoppable::{
+    Graceful, Shutdown, ShutdownReport, Step, StopEvent, StopReason, TaskHandle, ThreadPool,
+};
 
 const LONG: Duration = Duration::from_secs(3_600);
 const SHORT: Duration = Duration::from_millis(2);
@@ -73,9 +75,30 @@ fn each_step_ends_what_it_can() {
     });
 }
 
+/// The event is set before the shutdown begins, at any moment of that, or when it has gone to sleep.
 #[test]
 fn who_is_in_a_hurry_waits_no_longer() {
-    finishes(|| {
+    hurry(|shutting, hurry| {
+        hurry.set();
+        thread::spawn(shutting)
+    });
+    hurry(|shutting, hurry| {
+        let shutting = thread::spawn(shutting);
+        hurry.set();
+        shutting
+    });
+    #[cfg(target_os = "linux")]
+    hurry(|shutting, hurry| {
+        let shutting = crate::blocked::spawn_blocked(shutting);
+        hurry.set();
+        shutting
+    });
+}
+
+type Shutting = Box<dyn FnOnce() -> ShutdownReport + Send>;
+
+fn hurry(set: fn(Shutting, &StopEvent) -> thread::JoinHandle<ShutdownReport>) {
+    finishes(move || {
         let pool = Arc::new(ThreadPool::new(1));
         let gate = Gate::new();
         let deaf = pool.submit({
@@ -89,12 +112,11 @@ fn who_is_in_a_hurry_waits_no_longer() {
             .cancel_pending(LONG)
             .stop_all(LONG);
         let ladder = ladder.give_up_on(&hurry);
-        let shutting = thread::spawn({
+        let shutting = {
             let pool = Arc::clone(&pool);
             move || pool.shutdown_graceful(ladder)
-        });
-        hurry.set();
-        let report = shutting.join().unwrap();
+        };
+        let report = set(Box::new(shutting), &hurry).join().unwrap();
         assert_eq!(report.running(), 1);
         // The strongest one has been begun all the same.
         assert_eq!(report.mode(), Some(Shutdown::StopAll));

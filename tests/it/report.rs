@@ -3,13 +3,16 @@
 use crate::common::{Gate, OpenOnDrop, Stuck, finishes, poll, quiet_panic, until};
 use crate::stress::Dice;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use stoppable::{
-    CancelOutcome, Shutdown, ShutdownReport, Stats, StopReason, TaskDetail, TaskId, TaskStatus,
-    ThreadPool,
+    CancelOutcome, Shutdown, ShutdownReport, Stats, StopReason, Submitter, TaskDetail, TaskId,
+    TaskStatus, ThreadPool,
 };
 
 #[track_caller]
@@ -529,6 +532,45 @@ fn reports_that_race_agree_with_themselves() {
                 });
             }
         }
+    });
+}
+
+/// Each task submits the next one, so that somebody always begins and somebody ends. A report looks for a moment at
+/// which its counts and its lists agree, and among tasks of some microseconds there is one.
+#[test]
+fn counts_and_names_agree_while_tasks_come_and_go() {
+    fn again(submitter: &Submitter, ended: &Arc<AtomicBool>) {
+        let (next, until) = (submitter.clone(), Arc::clone(ended));
+        let _ = submitter.execute(move |_| {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_micros(10) {
+                std::hint::spin_loop();
+            }
+            if !until.load(Relaxed) {
+                again(&next, &until);
+            }
+        });
+    }
+    if std::env::var_os("STOPPABLE_GUARD").is_some() {
+        // Under a checker that makes a report take longer than all of them.
+        return;
+    }
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let ended = Arc::new(AtomicBool::new(false));
+        for _ in 0..4 {
+            again(&pool.submitter(), &ended);
+        }
+        let mut wrong = 0;
+        for _ in 0..20_000 {
+            let report = pool.shutdown_timeout(Shutdown::Drain, Duration::ZERO);
+            let named = report.stragglers().len() as u64;
+            let pending = report.ids(TaskStatus::Pending).count() as u64;
+            wrong += u32::from((named, pending) != (report.running(), report.pending()));
+        }
+        ended.store(true, Relaxed);
+        // On a machine that has no time for us there may be none within its patience.
+        assert!(wrong < 40, "{wrong}");
     });
 }
 

@@ -59,7 +59,12 @@ fn a_task_has_a_span_and_tells_of_its_stop_and_its_end() {
             .name("traced-2")
             .start_before(std::time::Instant::now());
         drop(pending.submit(|_| ()));
+        let panics = pool.task().name("traced-3");
+        panics.submit(|_| quiet_panic("on purpose")).wait();
         pool.shutdown(Shutdown::Drain);
+        let third = lines_of("traced-3");
+        let is_error = |line: &String| line.contains("ERROR") && line.contains("status=panicked");
+        assert!(third.iter().any(is_error), "{third:#?}");
         let first = lines_of("traced-1");
         let has = |what: &str| first.iter().any(|line| line.contains(what));
         for what in [

@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[Test] = tests![
     groups_leave_nothing_behind,
     a_task_without_a_pool_is_one_allocation_of_at_most_96_bytes,
     tasks_without_a_pool_leave_nothing_behind_however_they_end,
+    groups_of_a_pool_that_was_stopped_leave_nothing_behind,
 ];
 
 fn cancel_and_resubmit_holds_a_bounded_amount() {
@@ -334,4 +335,23 @@ fn tasks_without_a_pool_leave_nothing_behind_however_they_end() {
     let (peak, stayed) = growth(|| run(rounds));
     assert!(peak < MIB / 8, "{peak} bytes for {rounds} rounds");
     assert!(stayed < MIB / 16, "{stayed} bytes for {rounds} rounds");
+}
+
+/// The stop of a pool sets the events of its groups, so that there is nothing left for their own drop to set.
+fn groups_of_a_pool_that_was_stopped_leave_nothing_behind() {
+    let life = || {
+        let stuck = stuck();
+        let pool = &stuck.pool;
+        let group = pool.group();
+        let pending = group.submit(|_| ());
+        pool.begin_shutdown(Shutdown::StopAll);
+        let refused = group.submit(|_| ());
+        stuck.release();
+        pool.shutdown(Shutdown::StopAll);
+        assert!(group.wait().is_err());
+        assert!(pending.join().is_err() && refused.join().is_err());
+    };
+    life();
+    let (_, stayed) = growth(|| (0..200).for_each(|_| life()));
+    assert!(stayed < 8 * 1024, "{stayed} bytes stayed");
 }

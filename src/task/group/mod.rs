@@ -254,14 +254,15 @@ impl GroupRef {
         for other in &self.others {
             listen(Registration::on_chain(other, &listener));
         }
-        let outer = first.and_then(group_of).and_then(|outer| {
-            let key = outer.nest(self);
-            stopped |= key.is_none();
-            Some((outer.clone(), key?))
-        });
         if stopped {
             self.stop_members();
         }
+        let outer = first.and_then(group_of).and_then(|outer| {
+            let nested = outer.nest(self);
+            // Its event may be unset still: who stops it dooms what is pending first.
+            let nested = nested.map_err(|cause| life::bury_all(self.doom_members(&cause)));
+            Some((outer.clone(), nested.ok()?))
+        });
         Open {
             outer,
             _registrations: registrations,
@@ -283,16 +284,16 @@ impl GroupRef {
         self.0.same(&other.0)
     }
 
-    /// Keeps a group to be stopped with this one. `None`: this one has been stopped.
-    fn nest(&self, inner: &GroupRef) -> Option<u64> {
+    /// Keeps a group to be stopped with this one. Or says why this one has been stopped.
+    fn nest(&self, inner: &GroupRef) -> Result<u64, StopCause> {
         let mut state = self.state.lock();
-        if state.stopped.is_some() {
-            return None;
+        if let Some(cause) = &state.stopped {
+            return Err(cause.clone());
         }
         let key = state.next_nested;
         state.next_nested += 1;
         state.nested.insert(key, inner.clone());
-        Some(key)
+        Ok(key)
     }
 
     /// Dooms what is pending in the group, and in those nested in it, since its event reads set.

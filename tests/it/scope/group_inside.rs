@@ -281,3 +281,84 @@ fn cancelling_a_group_stops_scopes_in_its_tasks() {
         assert_eq!(task.outcome().into_value(), Some(true));
     });
 }
+
+/// What is pending in such a scope goes at once, though whoever opened it looks at nothing.
+#[test]
+fn cancelling_a_group_dooms_what_is_pending_in_scopes_of_its_tasks() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let (group, submitter) = (pool.group(), pool.submitter());
+        let (tell, told) = mpsc::channel();
+        let gate = Gate::new();
+        let task = group.submit({
+            let gate = Arc::clone(&gate);
+            move |_| {
+                let all = submitter.scope(|s| {
+                    tell.send(s.submit(|_| ()).canceller()).unwrap();
+                    gate.pass();
+                });
+                all.is_err()
+            }
+        });
+        let pending = told.recv().unwrap();
+        assert_eq!(pending.status(), TaskStatus::Pending);
+        group.cancel();
+        assert_eq!(pending.status(), TaskStatus::NeverStarted);
+        gate.open();
+        assert_eq!(task.outcome().into_value(), Some(true));
+    });
+}
+
+/// Nothing starts in a scope that is opened by a task which was asked to stop before, though that one has not looked.
+#[test]
+fn a_scope_that_is_opened_too_late_starts_nothing() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let submitter = pool.submitter();
+        let (opened, asked) = (Gate::new(), Gate::new());
+        let task = pool.submit({
+            let (opened, asked) = (Arc::clone(&opened), Arc::clone(&asked));
+            move |_| {
+                opened.open();
+                asked.pass();
+                let mut status = None;
+                let all = submitter.scope(|s| status = Some(s.submit(|_| ()).status()));
+                (status, all.is_err())
+            }
+        });
+        opened.pass();
+        task.cancel();
+        asked.open();
+        let value = task.outcome().into_value();
+        assert_eq!(value, Some((Some(TaskStatus::NeverStarted), true)));
+    });
+}
+
+/// Who waits has found nothing to run, and sleeps, when the group gets a task that no other worker has time for.
+#[cfg(target_os = "linux")]
+#[test]
+fn who_waits_is_woken_for_a_task_that_comes_later() {
+    use crate::blocked::{own_state, until_asleep};
+
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let group = Arc::new(pool.group());
+        let gate = Gate::new();
+        let first = group.submit({
+            let gate = Arc::clone(&gate);
+            move |_| gate.pass()
+        });
+        first.wait_started();
+        let (tell, told) = mpsc::channel();
+        let waiting = pool.submit({
+            let group = Arc::clone(&group);
+            move |_| {
+                tell.send(own_state()).unwrap();
+                group.wait().is_ok()
+            }
+        });
+        until_asleep(&told.recv().unwrap());
+        drop(group.submit(move |_| gate.open()));
+        assert!(waiting.join().unwrap());
+    });
+}

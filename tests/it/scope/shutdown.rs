@@ -1,6 +1,6 @@
 //! Shutdowns while scopes are open that no task of the pool has opened.
 
-use crate::common::{DropCounter, Gate, Stuck, finishes};
+use crate::common::{DropCounter, Gate, Stuck, finishes, until};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -194,5 +194,25 @@ fn on_a_pool_that_was_shut_down() {
         let group = pool.group();
         assert!(group.submit(|_| ()).join().unwrap_err().is_never_started());
         assert_eq!(group.wait().unwrap_err().reason(), StopReason::Shutdown);
+    });
+}
+
+/// Whoever opened the scope waits for that, in the middle of it, and so drops nothing itself.
+#[test]
+fn a_capture_that_a_begun_shutdown_leaves_is_dropped_before_the_scopes_end() {
+    finishes(|| {
+        for mode in [Shutdown::CancelPending, Shutdown::StopAll] {
+            let stuck = Stuck::new(1);
+            let captured = DropCounter::new();
+            let result = stuck.pool.scope(|s| {
+                let token = captured.token();
+                let pending = s.submit(move |_| drop(token));
+                stuck.pool.begin_shutdown(mode);
+                assert_eq!(pending.status(), TaskStatus::NeverStarted);
+                stuck.release();
+                until(|| captured.count() == 1);
+            });
+            assert!(result.is_err());
+        }
     });
 }

@@ -1,11 +1,13 @@
 //! Scopes are a part of the task that opens them: they are stopped with it, and it hears of it by them.
 
 use crate::common::{Gate, finishes, poll, until};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{
-    CancelOutcome, Canceller, Outcome, StopEvent, StopReason, Submitter, TaskHandle, TaskStatus,
-    ThreadPool,
+    CancelOutcome, Canceller, Outcome, Shutdown, StopEvent, StopReason, Submitter, TaskHandle,
+    TaskStatus, ThreadPool,
 };
 
 /// Opens a scope with a task that waits for its stop, and tells that it runs.
@@ -292,5 +294,42 @@ fn the_ambient_event_is_the_tasks_own_again_after_a_scope() {
             all.is_ok()
         });
         assert!(task.join().unwrap());
+    });
+}
+
+/// Tasks of a pool that stops with a member of a scope are no members of that scope: their ends are not counted there.
+#[test]
+fn a_pool_that_stops_with_a_member_is_not_of_the_scope() {
+    finishes(|| {
+        let outer = ThreadPool::new(2);
+        let ended = Arc::new(AtomicBool::new(false));
+        let members = Arc::new(Barrier::new(2));
+        let result = outer.scope(|s| {
+            let inner_done = s.submit({
+                let members = Arc::clone(&members);
+                move |stop| {
+                    let inner = ThreadPool::builder()
+                        .threads(1)
+                        .stop_with(stop, Shutdown::StopAll);
+                    let inner = inner.build().unwrap();
+                    let far = Instant::now() + Duration::from_secs(3_600);
+                    for _ in 0..3 {
+                        let task = inner.task().start_before(far);
+                        task.submit(|_| ()).join().unwrap();
+                    }
+                    members.wait();
+                }
+            });
+            let (members, ended) = (Arc::clone(&members), Arc::clone(&ended));
+            s.submit(move |_| {
+                members.wait();
+                // The scope would have the time to end without us.
+                thread::sleep(Duration::from_millis(20));
+                ended.store(true, Ordering::SeqCst);
+            });
+            drop(inner_done);
+        });
+        assert!(ended.load(Ordering::SeqCst));
+        assert!(result.is_ok());
     });
 }

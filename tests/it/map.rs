@@ -1,0 +1,103 @@
+//! A function over items: in order, lazily, with a bounded number of them in flight.
+
+use crate::common::{DropCounter, Stuck, finishes, quiet_panic};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use stoppable::{Shutdown, ThreadPool};
+
+#[test]
+fn results_come_in_order_of_the_items_each_once() {
+    finishes(|| {
+        for (threads, items) in [(1, 0), (1, 1), (2, 2), (2, 100), (3, 20_000)] {
+            let pool = ThreadPool::new(threads);
+            let twice = pool.map(0..items, |n: usize, _| 2 * n);
+            let results = twice.map(Result::unwrap);
+            assert!(results.eq((0..items).map(|n| 2 * n)));
+            let stats = pool.stats();
+            assert_eq!(stats.submitted, items as u64);
+        }
+    });
+}
+
+#[test]
+fn it_is_lazy_and_bounded() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let fetched = Arc::new(AtomicUsize::new(0));
+        let counts = Arc::clone(&fetched);
+        let items = (0_usize..).inspect(move |_| {
+            counts.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut all = pool.map(items, |n, _| n);
+        assert_eq!(fetched.load(Ordering::Relaxed), 0);
+        for n in 0..100_000 {
+            assert_eq!(all.next().unwrap().unwrap(), n);
+            let ahead = fetched.load(Ordering::Relaxed) - n;
+            assert!((1..=10_000).contains(&ahead), "{ahead}");
+        }
+    });
+}
+
+#[test]
+fn one_that_fails_is_an_error_and_the_others_go_on() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let all = pool.map(0..1_000, |n, _| {
+            if n % 10 == 3 {
+                quiet_panic("on purpose");
+            }
+            n
+        });
+        for (n, result) in all.enumerate() {
+            match result {
+                Ok(value) => assert_eq!(value, n),
+                Err(error) => assert!(error.is_panicked() && n % 10 == 3),
+            }
+        }
+        assert_eq!(pool.stats().panicked, 100);
+    });
+}
+
+#[test]
+fn dropped_it_cancels_what_is_in_flight() {
+    finishes(|| {
+        let stuck = Stuck::new(1);
+        let drops = DropCounter::new();
+        let items = std::iter::repeat_with({
+            let drops = drops.clone();
+            move || drops.token()
+        });
+        let pool = &stuck.pool;
+        let mut all = pool.map(items.take(50), |token, _| drop(token));
+        std::thread::scope(|threads| {
+            let first = threads.spawn(|| all.next().unwrap().is_ok());
+            crate::common::until(|| pool.stats().pending > 0);
+            stuck.release();
+            assert!(first.join().unwrap());
+        });
+        drop(all);
+        stuck.pool.shutdown(Shutdown::Drain);
+        let stats = stuck.pool.stats();
+        assert_eq!(
+            stats.completed + stats.never_started + stats.cancelled,
+            stats.submitted
+        );
+        // One was submitted that was stuck, and had no token.
+        assert_eq!(drops.count() as u64, stats.submitted - 1);
+    });
+}
+
+#[test]
+fn after_a_shutdown_one_error_is_the_last() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let mut all = pool.map(0.., |n: u32, _| n);
+        assert_eq!(all.next().unwrap().unwrap(), 0);
+        pool.shutdown(Shutdown::Drain);
+        let rest: Vec<_> = all.by_ref().collect();
+        let errors = rest.iter().filter(|result| result.is_err()).count();
+        assert_eq!(errors, 1);
+        assert!(rest.last().unwrap().is_err());
+        assert!(all.next().is_none());
+    });
+}

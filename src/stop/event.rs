@@ -308,7 +308,7 @@ impl StopEvent {
     /// An event that is set when any of these is, or it is set itself. Setting it leaves these alone.
     /// Without any, an event that only `set` sets.
     ///
-    /// Its cause is that of the first of these, in their order, that is found set. A poll costs what a poll
+    /// Its cause is that of the first of these that was set. A poll costs what a poll
     /// of each costs. One given to a task counts as that task's only if it is the first of these that was.
     ///
     /// ```

@@ -52,12 +52,21 @@ fn it_is_set_when_an_ancestor_of_any_parent_is() {
 }
 
 #[test]
-fn of_parents_that_were_set_before_the_first_in_order_gives_the_cause() {
+fn of_parents_that_were_set_before_the_first_that_was_gives_the_cause() {
     let (a, b) = (StopEvent::new(), StopEvent::new());
     b.set_with(StopReason::custom("b"));
     a.set_with(StopReason::custom("a"));
-    assert_eq!(StopEvent::any([&a, &b]).reason(), words("a"));
+    assert_eq!(StopEvent::any([&a, &b]).reason(), words("b"));
     assert_eq!(StopEvent::any([&b, &a]).reason(), words("b"));
+}
+
+#[test]
+fn of_parents_that_were_set_while_nobody_looked_the_first_that_was_gives_the_cause() {
+    let (a, b) = (StopEvent::new(), StopEvent::new());
+    let any = StopEvent::any([&a, &b]).child();
+    b.set_with(StopReason::custom("b"));
+    a.set_with(StopReason::custom("a"));
+    assert_eq!(any.reason(), words("b"));
 }
 
 #[test]

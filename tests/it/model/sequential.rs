@@ -566,7 +566,7 @@ impl Program {
                 State::Pending | State::Taken => false,
             };
             if begins {
-                until(|| known.has_begun());
+                assert!(comes(|| known.has_begun()), "{at} does not begin: {task:?}");
             }
             assert!(known.shared.begun.load(Ordering::SeqCst) <= 1);
             assert_eq!(known.has_begun(), begins, "whether {at} has begun");
@@ -576,7 +576,8 @@ impl Program {
                     State::Running => TaskStatus::Running,
                     State::Ended(status) => status,
                 };
-                until(|| canceller.status() == status);
+                let is = || canceller.status() == status;
+                assert!(comes(is), "{at}: {:?}, not {:?}", canceller.status(), task);
             }
             let is_done = matches!(task.state, State::Ended(_));
             if is_done {
@@ -724,6 +725,11 @@ impl Drop for Program {
             known.shared.gate.open();
         }
     }
+}
+
+/// As `until`, for who has more to say when it does not.
+fn comes(what: impl Fn() -> bool) -> bool {
+    catch_unwind(AssertUnwindSafe(|| until(what))).is_ok()
 }
 
 fn event_is_set(spec: &Spec, event: usize) -> bool {

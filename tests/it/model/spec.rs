@@ -312,7 +312,12 @@ impl Spec {
             Body::Gated | Body::Polls => TaskStatus::Completed,
             Body::Panics => TaskStatus::Panicked,
             Body::Submits => {
-                let accepted = self.door <= Door::Drain;
+                // Who runs what was handed back is not inside the pool.
+                let most = match self.tasks[task].was_taken {
+                    true => Door::Open,
+                    false => Door::Drain,
+                };
+                let accepted = self.door <= most;
                 self.add(Body::Quick, &[POOL], None, Some(task), accepted);
                 TaskStatus::Completed
             }

@@ -1,5 +1,8 @@
 //! How a pool is made, and what is refused: with a clear error, and nothing left running.
 
+#[cfg(target_os = "linux")]
+mod no_more_threads;
+
 use crate::common::{finishes, quiet_panic, until};
 use std::collections::HashSet;
 use std::error::Error;

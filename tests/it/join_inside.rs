@@ -1,6 +1,8 @@
 //! Joining tasks from tasks of the same pool: a worker runs what it waits for, and what could never
 //! end is an error.
 
+mod two_pools;
+
 use crate::common::{DropCounter, Gate, OpenOnDrop, Stuck, finishes, quiet_panic, until};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

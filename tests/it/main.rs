@@ -23,6 +23,7 @@ mod event_tree;
 #[cfg(unix)]
 mod fd;
 mod features;
+mod figures;
 mod future;
 mod graceful;
 mod handed_back;

@@ -1,5 +1,7 @@
 //! Callbacks of stop events.
 
+mod races;
+
 use crate::common::{DropCounter, Gate, OnDrop, OpenOnDrop, finishes, quiet_panic};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -2,6 +2,7 @@
 
 mod as_completed;
 mod inside;
+mod timed_batch;
 
 use crate::common::{Gate, OpenOnDrop, Stuck, finishes, quiet_panic, until};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -16,6 +16,7 @@ pub(crate) const TESTS: &[Test] = tests![
     dead_children_leave_no_trace_in_a_parent,
     waits_that_time_out_leave_no_trace,
     dead_children_of_every_shape_leave_no_trace,
+    trees_that_are_set_leave_no_trace,
     dead_anys_leave_no_trace,
     dropped_timers_leave_no_trace,
     callbacks_leave_no_trace,
@@ -96,6 +97,25 @@ fn dead_children_of_every_shape_leave_no_trace() {
             assert!(child.set_with(StopReason::custom("child")));
             assert!(child.child().cause().is_some());
         }
+    });
+}
+
+/// The root is set while the leaf lives on and the handles in between are gone.
+fn trees_that_are_set_leave_no_trace() {
+    leaves_no_trace(|n| {
+        let root = StopEvent::new();
+        let middle = root.child().child();
+        let leaf = if n % 2 == 0 {
+            middle.child()
+        } else {
+            StopEvent::any([&StopEvent::new(), &middle]).child()
+        };
+        drop(middle);
+        assert!(root.set());
+        if n % 3 == 0 {
+            drop(root);
+        }
+        assert!(leaf.is_set() && leaf.cause().is_some());
     });
 }
 

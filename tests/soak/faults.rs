@@ -209,7 +209,7 @@ fn deadlines_at_the_edges_are_kept() {
             assert!(task.join().unwrap_err().is_never_started());
         }
         let task = pool.task().timeout(Duration::ZERO);
-        let task = task.submit(|stop| stop.wait());
+        let task = task.submit(StopEvent::wait);
         let cause = task.join().unwrap_err().cause().unwrap().reason.clone();
         assert_eq!(cause, StopReason::Deadline);
         at_one_instant(&pool);
@@ -252,7 +252,7 @@ fn at_one_instant(pool: &ThreadPool) {
         .map(|_| pool.task().start_before(at).submit(|_stop| ()))
         .collect();
     let asked: Vec<_> = (0..many / 2)
-        .map(|_| pool.submit(|stop| stop.wait()))
+        .map(|_| pool.submit(StopEvent::wait))
         .collect();
     for task in &asked {
         task.cancel_after(at.saturating_duration_since(Instant::now()));
@@ -294,10 +294,8 @@ fn pester(over: &AtomicBool) {
         first: [0, 500],
     };
     // SAFETY: it reads what it is given; of the old one nothing is wanted.
-    assert_eq!(
-        unsafe { setitimer(0, &raw const every, std::ptr::null_mut()) },
-        0
-    );
+    let result = unsafe { setitimer(0, &raw const every, std::ptr::null_mut()) };
+    assert_eq!(result, 0);
     let process = std::process::id() as c_int;
     while !over.load(Relaxed) {
         for thread in fs::read_dir("/proc/self/task")
@@ -317,10 +315,8 @@ fn pester(over: &AtomicBool) {
         first: [0; 2],
     };
     // SAFETY: as above.
-    assert_eq!(
-        unsafe { setitimer(0, &raw const never, std::ptr::null_mut()) },
-        0
-    );
+    let result = unsafe { setitimer(0, &raw const never, std::ptr::null_mut()) };
+    assert_eq!(result, 0);
 }
 
 /// While something else goes on.
@@ -368,7 +364,7 @@ fn processes_are_started_while_pools_work() {
 fn a_fork_leaves_the_original_alone() {
     in_child("faults::a_fork_leaves_the_original_alone", LIMIT, || {
         let pool = ThreadPool::new(2);
-        let held = pool.submit(|stop| stop.wait());
+        let held = pool.submit(StopEvent::wait);
         held.wait_started();
         for _ in 0..50 {
             // SAFETY: the copy does nothing but end.

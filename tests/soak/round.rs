@@ -5,9 +5,9 @@ use crate::dice::Dice;
 use crate::plan::{Plan, body};
 use crate::world::{HANDED_BACK, KNOWN, NAMELESS, Token, WITHOUT_POOL, World, assert_law};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 use stoppable::{Graceful, Shutdown, ShutdownReport, Stats, StopEvent, TaskStatus, ThreadPool};
@@ -36,6 +36,23 @@ impl Tally {
     }
 }
 
+/// The names of pools of which something is left, which pools share with them, and how they were built.
+static LEFT: Mutex<Vec<(Arc<str>, String)>> = Mutex::new(Vec::new());
+
+/// The pools of which something is left.
+pub(crate) fn left() -> Vec<String> {
+    let mut left = LEFT.lock().unwrap();
+    left.retain(|(name, _)| Arc::strong_count(name) > 1);
+    left.iter().map(|(_, shape)| shape.clone()).collect()
+}
+
+/// How the latest pool was ended.
+fn note_end(how: &str) {
+    if let Some((_, shape)) = LEFT.lock().unwrap().last_mut() {
+        shape.push_str(how);
+    }
+}
+
 /// Which hooks of the pool's threads were called, how many times.
 #[derive(Default)]
 struct Hooks {
@@ -43,7 +60,13 @@ struct Hooks {
     stop: AtomicUsize,
 }
 
-fn pool_of(world: &World, hooks: &Arc<Hooks>, timings: bool, dice: &mut Dice) -> ThreadPool {
+fn pool_of(
+    seed: u64,
+    world: &World,
+    hooks: &Arc<Hooks>,
+    timings: bool,
+    dice: &mut Dice,
+) -> ThreadPool {
     let (start, stop) = (Arc::clone(hooks), Arc::clone(hooks));
     let threads = match dice.below(4) {
         0 => 1,
@@ -66,15 +89,18 @@ fn pool_of(world: &World, hooks: &Arc<Hooks>, timings: bool, dice: &mut Dice) ->
                 token.world.slots[token.n].unhandled.fetch_add(1, Relaxed);
             }
         });
-    if dice.one_in(2) {
-        builder = builder.name("soak");
-    }
+    let name: Arc<str> = format!("soak {seed:x}").into();
+    builder = builder.name(Arc::clone(&name));
     if world.bounded {
         builder = builder.queue_capacity(1 + dice.below(400) as usize);
     }
     if dice.one_in(2) {
         builder = builder.stop_with(&world.parent, dice.mode());
     }
+    let shape = format!("{builder:?}, bounded: {}", world.bounded);
+    let mut left = LEFT.lock().unwrap();
+    left.retain(|(name, _)| Arc::strong_count(name) > 1);
+    left.push((name, shape));
     builder.build().unwrap()
 }
 
@@ -84,7 +110,7 @@ pub(crate) fn round(seed: u64, tasks: usize, tally: &mut Tally) {
     let (bounded, timings) = (dice.one_in(3), dice.one_in(4));
     let world = World::new(tasks, bounded, &mut dice);
     let hooks = Arc::<Hooks>::default();
-    let pool = pool_of(&world, &hooks, timings, &mut dice);
+    let pool = pool_of(seed, &world, &hooks, timings, &mut dice);
     assert!(world.submitter.set(pool.submitter()).is_ok());
     assert!(world.event.set(pool.stop_event()).is_ok());
     if dice.one_in(16) {
@@ -120,6 +146,7 @@ pub(crate) fn round(seed: u64, tasks: usize, tally: &mut Tally) {
         world.check_outcome(n, &handle.outcome());
     }
     pass_timers();
+    note_end(&format!(", at the end: {:?}", report.stats()));
     let (started, stopped) = (hooks.start.load(Relaxed), hooks.stop.load(Relaxed));
     assert_eq!(started, stopped, "hooks of threads that start and stop");
     assert_eq!(report.waited().is_some(), timings);
@@ -155,7 +182,13 @@ fn pass_timers() {
 /// Ends the pool in one of the ways that there are.
 fn end(world: &Arc<World>, pool: ThreadPool, dice: &mut Dice) -> ShutdownReport {
     let mode = dice.mode();
-    let report = match dice.below(8) {
+    let way = dice.below(8);
+    note_end(&format!(
+        ", mode: {mode}, way: {way}, parent: {}, stats: {:?}",
+        world.parent.peek(),
+        pool.stats()
+    ));
+    let report = match way {
         0..3 => {
             let report = pool.shutdown(mode);
             assert_eq!(pool.stats(), report.stats());

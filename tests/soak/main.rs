@@ -114,8 +114,9 @@ impl Drop for Named {
 
 /// What the process may keep after a first time: tables of `parking_lot`, which grow with the number of threads there
 /// ever were at once and are never freed (for each, some 200 bytes), and what the standard library keeps for this thread.
-const BYTES_KEPT: usize = 16 * 1_024;
-const BLOCKS_KEPT: usize = 16;
+/// And the last pool to which this thread has submitted: its home, with the cells that it keeps for reuse.
+const BYTES_KEPT: usize = 32 * 1_024;
+const BLOCKS_KEPT: usize = 128;
 
 /// What is alive between pools. `crossbeam-epoch` frees what it has retired some pools later, and never more than a few at
 /// once, so what counts is the least after any of some small pools.
@@ -139,7 +140,6 @@ fn random_pools_end_exactly() {
 }
 
 #[test]
-#[ignore = "bug: of one pool in some hundreds that are shut down under load the memory is never freed"]
 fn random_pools_leave_no_memory() {
     soak("random_pools_leave_no_memory", true);
 }

@@ -2,12 +2,17 @@
 //! drops what never began had captured, and who waits for that.
 
 use crate::common::finishes;
+use std::future::Future;
 use std::hint::spin_loop;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-use stoppable::{CancelOutcome, Shutdown, StopEvent, TaskHandle, TaskStatus, ThreadPool};
+use stoppable::{
+    CancelOutcome, Canceller, Shutdown, StopEvent, TaskHandle, TaskStatus, ThreadPool,
+};
 
 /// Tasks under an event, in another pool's queue, that hear of it before others do: some milliseconds.
 struct Crowd {
@@ -105,6 +110,22 @@ fn no_task_of_a_pool_under_an_event_begins_after_one_that_has_seen_it() {
     });
 }
 
+/// Hears of an event before all who come later, and keeps whoever sets it.
+struct Looker {
+    event: StopEvent,
+    task: OnceLock<Canceller>,
+    was_pending: AtomicBool,
+}
+
+impl Wake for Looker {
+    fn wake(self: Arc<Self>) {
+        let is_pending = |task: &Canceller| task.status() == TaskStatus::Pending;
+        let was = self.event.peek() && self.task.get().is_some_and(is_pending);
+        self.was_pending.store(was, Ordering::SeqCst);
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// The worker looks at the task's events, and claims it after that. In between the event may be set, and be seen set by
 /// one who then sees the task pending. A long chain makes the look long.
 #[test]
@@ -112,17 +133,28 @@ fn no_task_of_a_pool_under_an_event_begins_after_one_that_has_seen_it() {
 fn a_task_that_was_pending_when_its_event_was_seen_set_does_not_begin() {
     finishes(|| {
         let mut chain = vec![StopEvent::new()];
-        for last in 0..100_000 {
+        for last in 0..10_000 {
             chain.push(chain[last].child());
         }
         let long = &chain[chain.len() - 1];
+        // As the task's node will be: with several parents, one of which has several.
+        let two = StopEvent::any([&StopEvent::new(), long]);
+        let alike = StopEvent::any([&two, &StopEvent::new()]);
         let clock = Instant::now();
-        assert!(!long.is_set());
+        assert!(!alike.is_set());
         let look = clock.elapsed();
         let mut late = 0;
-        for round in 0..20 {
+        for round in 0..40 {
             let event = StopEvent::new();
-            let _crowd = crowd(&event);
+            let looker = Arc::new(Looker {
+                event: event.clone(),
+                task: OnceLock::new(),
+                was_pending: AtomicBool::new(false),
+            });
+            let mut heard = pin!(event.stopped());
+            let waker = Waker::from(Arc::clone(&looker));
+            let polled = heard.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
             let pool = ThreadPool::new(1);
             let go = Arc::new(AtomicBool::new(false));
             let may_end = Arc::clone(&go);
@@ -134,22 +166,16 @@ fn a_task_that_was_pending_when_its_event_was_seen_set_does_not_begin() {
             first.wait_started();
             let task = pool.task().stop_with(&event).stop_with(long);
             let task = task.submit(|_| ());
-            let setter = event.clone();
-            let setter = thread::spawn(move || {
-                go.store(true, Ordering::SeqCst);
-                let at = Instant::now() + look * (round % 10) / 10;
-                while Instant::now() < at {
-                    spin_loop();
-                }
-                setter.set();
-            });
-            while !event.peek() {
+            looker.task.set(task.canceller()).ok().unwrap();
+            go.store(true, Ordering::SeqCst);
+            let at = Instant::now() + look * (round % 10) / 10;
+            while Instant::now() < at {
                 spin_loop();
             }
-            let was_pending = task.status() == TaskStatus::Pending;
+            event.set();
             task.wait();
+            let was_pending = looker.was_pending.load(Ordering::SeqCst);
             late += usize::from(was_pending && task.status() != TaskStatus::NeverStarted);
-            setter.join().unwrap();
         }
         assert_eq!(late, 0);
     });

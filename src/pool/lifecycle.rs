@@ -38,6 +38,7 @@ use crate::task::context::contained;
 use crate::task::group::{GroupRef, Sort};
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
+use crate::task::no_pool;
 use crate::task::slab::SlabRef;
 use crate::task::trace;
 use std::mem;
@@ -325,8 +326,8 @@ impl Shared {
             }
         };
         let groups = left.unwrap_or_else(|others| {
-            // The last worker has ended: there is nobody else.
-            others.into_iter().for_each(Doomed::drop_closure);
+            // The last worker has ended, and this thread is not to run such code: all time limits would wait for it.
+            others.into_iter().for_each(no_pool::leave);
             Vec::new()
         });
         Left { scoped, groups }.leave(self);

@@ -14,6 +14,7 @@ use crate::task::cell::{Birth, Noted, TaskRef};
 use crate::task::entry::Entry;
 use crate::task::group::{GroupRef, Sort};
 use crate::task::life::{self, Doomed, first_word};
+use crate::task::state::State;
 
 impl Core {
     /// Submits a member of a group.
@@ -33,10 +34,15 @@ impl Core {
             Ok(id) => (id, None),
             Err(refusal) => (self.home.ledger.refuse(1), Some(refusal)),
         };
+        let mut word = first_word(refusal.is_none(), true);
+        if group.is_under_others() && refusal.is_none() {
+            // Or those that are pending would begin while whoever sets the event tells others of it.
+            word = State::under(word);
+        }
         let birth = Birth {
             parent: group.node().clone(),
             id,
-            word: first_word(refusal.is_none(), true),
+            word,
             count: 2,
             extra: Noted {
                 submitted: self.stamp(),

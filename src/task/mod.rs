@@ -45,7 +45,7 @@ pub(crate) mod home;
 pub(crate) mod life;
 #[cfg(all(test, loom))]
 mod loom_tests;
-mod no_pool;
+pub(crate) mod no_pool;
 mod outcome;
 mod pending;
 pub(crate) mod slab;

@@ -61,6 +61,12 @@ where
     (task, unsafe { TaskHandle::new(twin) })
 }
 
+/// Drops what a task of a pool had captured that has no threads any more, on a thread that is started for that.
+pub(crate) fn leave(doomed: Doomed) {
+    let home = home();
+    home.host.leave(&home, doomed);
+}
+
 fn new_home() -> HomeRef {
     HomeRef::new(None, Ledger::new(0, 0, false), Arc::new(NoPool::default()))
 }

@@ -166,9 +166,17 @@ impl PendingTask {
     /// is a task of its own, which that one waits for: that one's stop does not reach it. Joins in a circle that leads
     /// through it are not found.
     pub fn run(mut self) -> TaskStatus {
-        drop(self.watch.take());
+        self.unwatch();
         // The drop of `self` finds it begun.
         life::run_taken(&self.task)
+    }
+
+    /// Without a wait for the watch, which owns all that it works on: if it runs, then on a thread that drops what
+    /// the task had captured, and that may wait for this one.
+    fn unwatch(&mut self) {
+        if let Some(watch) = self.watch.take() {
+            let _ = watch.remove();
+        }
     }
 }
 
@@ -177,6 +185,7 @@ impl Drop for PendingTask {
         let cause = StopCause::at(StopReason::Dropped, self.location);
         // It may have been run, or cancelled.
         let _ = life::doom(&self.task, &cause);
+        self.unwatch();
     }
 }
 

@@ -42,7 +42,8 @@ pub(crate) const WAITED: u32 = 1 << 14;
 
 /// It was handed back by its pool, or has none: not that one's to start, nor to count. Never cleared.
 const TAKEN: u32 = 1 << 15;
-/// It was submitted under an event besides its pool's, which may be set at any time. Never cleared.
+/// It was submitted under an event besides its pool's, or to a group that is under one, which may be set at any
+/// time. Never cleared.
 const UNDER: u32 = 1 << 16;
 
 /// How a closure ended.

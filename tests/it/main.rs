@@ -8,6 +8,7 @@ mod any;
 mod any_shared;
 mod auto_traits;
 mod batch;
+mod begin;
 #[cfg(target_os = "linux")]
 mod blocked;
 mod builder;

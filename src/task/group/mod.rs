@@ -233,6 +233,13 @@ impl GroupRef {
         &self.0
     }
 
+    /// Whether it is under more than the pool's home: under what may be set at any time, and tells others of it before it
+    /// tells the group.
+    pub(crate) fn is_under_others(&self) -> bool {
+        let first = self.0.parent();
+        !self.others.is_empty() || first.is_some_and(|first| !is_home(first))
+    }
+
     /// Listens for all that stops the group besides its own event and its home's. Until what this returns is
     /// dropped.
     pub(crate) fn open(&self) -> Open {

@@ -115,7 +115,8 @@ pub(crate) fn bury_husk(task: &TaskRef) {
 
 /// Why a pending task must not begin any more, though nobody has doomed it yet: its time to begin has
 /// passed; or an event of the user's that it is under is set, and who sets it is about to come to it.
-/// Whoever has seen that event set, and be it the task that has run before on this worker, does not see this one begin.
+/// So what has run before on this worker, and has seen that event set, is not followed by this one. (Between this look and
+/// the claim the event may be set: who sees it set then may yet see the task begin.)
 pub(crate) fn calls_off(task: &TaskRef) -> Option<StopCause> {
     if let Some(location) = task.expired() {
         return Some(StopCause::at(StopReason::Deadline, location));

@@ -122,14 +122,18 @@ impl StopBarrier {
             return Ok(StopBarrierWaitResult { is_leader: true });
         }
         drop(round);
-        let waited =
-            self.released
-                .wait_while(|| self.round(), stop, |round| round.generation == mine);
-        if let Err(stopped) = waited {
+        // Until it is clear that this party gives up, its task has not seen the stop.
+        let unseen = stop.unseen_child();
+        let still_here = |round: &mut MutexGuard<'_, Round>| round.generation == mine;
+        let waited = self
+            .released
+            .wait_while(|| self.round(), &unseen, still_here);
+        if waited.is_err() {
             let mut round = self.round();
             if round.generation == mine {
                 round.here -= 1;
-                return Err(stopped);
+                drop(round);
+                stop.check()?;
             }
         }
         Ok(StopBarrierWaitResult { is_leader: false })

@@ -174,7 +174,8 @@ struct Place<'a> {
 
 impl<'a> Place<'a> {
     fn at_the_end(condvar: &'a StopCondvar, stop: &StopEvent) -> Self {
-        let woken = stop.child();
+        // What has come counts before a stop: the wake-up is no look at the event.
+        let woken = stop.unseen_child();
         let mut line = condvar.line();
         let number = line.next;
         line.next += 1;

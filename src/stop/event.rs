@@ -213,6 +213,11 @@ impl StopEvent {
         }
     }
 
+    /// As [`child`](Self::child), but who waits for it has not looked at this one.
+    pub(crate) fn unseen_child(&self) -> StopEvent {
+        StopEvent::of(NodeRef::plain(self.node.clone()))
+    }
+
     /// Blocks until the event is set. For [`never`](Self::never), that is for ever.
     pub fn wait(&self) {
         self.wait_deadline(None);

@@ -6,12 +6,13 @@ use std::future::Future;
 use std::hint::spin_loop;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{
-    CancelOutcome, Canceller, Shutdown, StopEvent, TaskHandle, TaskStatus, ThreadPool,
+    CancelOutcome, Canceller, Outcome, Shutdown, StopBarrier, StopCondvar, StopEvent, TaskHandle,
+    TaskStatus, ThreadPool,
 };
 
 /// Tasks under an event, in another pool's queue, that hear of it before others do: some milliseconds.
@@ -256,5 +257,58 @@ fn a_time_limit_of_a_task_whose_pool_has_ended_holds_up_no_other_time_limit() {
         assert_eq!(task.status(), TaskStatus::Pending);
         assert_eq!(told.recv_timeout(2 * LONG), Ok(true));
         drop(rest);
+    });
+}
+
+#[test]
+fn what_had_come_when_a_condvar_woke_is_not_a_stop_that_was_seen() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let shared = Arc::new((Mutex::new(false), StopCondvar::new()));
+        let theirs = Arc::clone(&shared);
+        let task = pool.submit(move |stop| {
+            let (come, condvar) = &*theirs;
+            let waited = condvar.wait_while(|| come.lock().unwrap(), stop, |come| !**come);
+            waited.is_ok()
+        });
+        task.wait_started();
+        // It waits by then; if it does not yet, it finds that it need not.
+        thread::sleep(Duration::from_millis(50));
+        let mut come = shared.0.lock().unwrap();
+        *come = true;
+        assert_eq!(task.cancel(), CancelOutcome::Requested);
+        drop(come);
+        shared.1.notify_all();
+        assert!(matches!(task.outcome(), Outcome::Completed(true)));
+    });
+}
+
+#[test]
+fn who_is_released_by_a_barrier_has_not_seen_a_stop_that_came_with_it() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        for _ in 0..300 {
+            let barrier = Arc::new(StopBarrier::new(2));
+            let theirs = Arc::clone(&barrier);
+            let task = pool.submit(move |stop| theirs.wait_or_stopped(stop).is_ok());
+            task.wait_started();
+            let canceller = task.canceller();
+            let start = Arc::new(Barrier::new(2));
+            let theirs = Arc::clone(&start);
+            let other = thread::spawn(move || {
+                theirs.wait();
+                canceller.cancel();
+            });
+            start.wait();
+            let soon = StopEvent::new();
+            soon.set_after(Duration::from_millis(2));
+            let _ = barrier.wait_or_stopped(&soon);
+            other.join().unwrap();
+            match task.outcome() {
+                Outcome::Completed(released) => assert!(released),
+                Outcome::Cancelled { partial, .. } => assert_eq!(partial, Some(false)),
+                other => panic!("{other:?}"),
+            }
+        }
     });
 }

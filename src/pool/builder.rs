@@ -115,8 +115,9 @@ impl ThreadPoolBuilder {
 
     /// Shuts the pool down, in this mode, when `event` is set; whoever sets it does not wait for the
     /// pool. With [`Shutdown::StopAll`] the pool's own event, and so every task's, is a child of
-    /// `event`: a poll is one load more, and running tasks are asked by the set itself. (A task that a
-    /// worker takes at that very moment may still begin, and finds its event set.)
+    /// `event`: a poll is one load more, and running tasks are asked by the set itself. (Tasks that
+    /// workers take before the setter has come to the pool, having told those who listened earlier, may still begin, and
+    /// find their event set.)
     ///
     /// ```
     /// use stoppable::{Shutdown, StopEvent, ThreadPool};

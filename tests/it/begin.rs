@@ -2,17 +2,14 @@
 //! drops what never began had captured, and who waits for that.
 
 use crate::common::finishes;
-use std::future::Future;
 use std::hint::spin_loop;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Barrier, Mutex, OnceLock, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::sync::{Arc, Barrier, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{
-    CancelOutcome, Canceller, Outcome, Shutdown, StopBarrier, StopCondvar, StopEvent, TaskHandle,
-    TaskStatus, ThreadPool,
+    CancelOutcome, Outcome, Shutdown, StopBarrier, StopCondvar, StopEvent, TaskHandle, TaskStatus,
+    ThreadPool,
 };
 
 /// Tasks under an event, in another pool's queue, that hear of it before others do: some milliseconds.
@@ -23,7 +20,7 @@ struct Crowd {
 
 fn crowd(event: &StopEvent) -> Crowd {
     let pool = ThreadPool::new(1);
-    pool.submit(|stop| stop.wait()).wait_started();
+    pool.submit(StopEvent::wait).wait_started();
     let submit = |_| pool.task().stop_with(event).submit(|_| ());
     Crowd {
         _tasks: (0..20_000).map(submit).collect(),
@@ -33,7 +30,8 @@ fn crowd(event: &StopEvent) -> Crowd {
 
 /// How many members of a scope begin after the one before them, on the same worker, has seen the event of the task
 /// that has opened the scope.
-fn members_that_begin(opener: Arc<ThreadPool>, pool: Arc<ThreadPool>) -> usize {
+fn members_that_begin(opener: &ThreadPool, pool: &Arc<ThreadPool>) -> usize {
+    let pool = Arc::clone(pool);
     let event = StopEvent::new();
     let _crowd = crowd(&event);
     let (ready, began) = (StopEvent::new(), Arc::new(AtomicUsize::new(0)));
@@ -67,7 +65,7 @@ fn members_that_begin(opener: Arc<ThreadPool>, pool: Arc<ThreadPool>) -> usize {
 fn no_member_of_a_scope_inside_a_task_begins_after_one_that_has_seen_the_tasks_event() {
     finishes(|| {
         let pool = Arc::new(ThreadPool::new(2));
-        assert_eq!(members_that_begin(Arc::clone(&pool), pool), 0);
+        assert_eq!(members_that_begin(&pool, &pool), 0);
     });
 }
 
@@ -75,12 +73,12 @@ fn no_member_of_a_scope_inside_a_task_begins_after_one_that_has_seen_the_tasks_e
 fn no_member_of_a_scope_on_another_pool_begins_after_one_that_has_seen_the_openers_event() {
     finishes(|| {
         let (opener, pool) = (Arc::new(ThreadPool::new(1)), Arc::new(ThreadPool::new(1)));
-        assert_eq!(members_that_begin(opener, pool), 0);
+        assert_eq!(members_that_begin(&opener, &pool), 0);
     });
 }
 
 #[test]
-#[ignore = "bug: a pool under an event goes on with its queue while whoever sets that event tells others"]
+#[ignore = "not mended yet: a pool under an event goes on with its queue while whoever sets that event tells others"]
 fn no_task_of_a_pool_under_an_event_begins_after_one_that_has_seen_it() {
     finishes(|| {
         let event = StopEvent::new();
@@ -111,77 +109,6 @@ fn no_task_of_a_pool_under_an_event_begins_after_one_that_has_seen_it() {
     });
 }
 
-/// Hears of an event before all who come later, and keeps whoever sets it.
-struct Looker {
-    event: StopEvent,
-    task: OnceLock<Canceller>,
-    was_pending: AtomicBool,
-}
-
-impl Wake for Looker {
-    fn wake(self: Arc<Self>) {
-        let is_pending = |task: &Canceller| task.status() == TaskStatus::Pending;
-        let was = self.event.peek() && self.task.get().is_some_and(is_pending);
-        self.was_pending.store(was, Ordering::SeqCst);
-        thread::sleep(Duration::from_millis(100));
-    }
-}
-
-/// The worker looks at the task's events, and claims it after that. In between the event may be set, and be seen set by
-/// one who then sees the task pending. A long chain makes the look long.
-#[test]
-#[ignore = "bug: a worker looks at a task's event before it claims the task, and not after"]
-fn a_task_that_was_pending_when_its_event_was_seen_set_does_not_begin() {
-    finishes(|| {
-        let mut chain = vec![StopEvent::new()];
-        for last in 0..10_000 {
-            chain.push(chain[last].child());
-        }
-        let long = &chain[chain.len() - 1];
-        // As the task's node will be: with several parents, one of which has several.
-        let two = StopEvent::any([&StopEvent::new(), long]);
-        let alike = StopEvent::any([&two, &StopEvent::new()]);
-        let clock = Instant::now();
-        assert!(!alike.is_set());
-        let look = clock.elapsed();
-        let mut late = 0;
-        for round in 0..40 {
-            let event = StopEvent::new();
-            let looker = Arc::new(Looker {
-                event: event.clone(),
-                task: OnceLock::new(),
-                was_pending: AtomicBool::new(false),
-            });
-            let mut heard = pin!(event.stopped());
-            let waker = Waker::from(Arc::clone(&looker));
-            let polled = heard.as_mut().poll(&mut Context::from_waker(&waker));
-            assert!(polled.is_pending());
-            let pool = ThreadPool::new(1);
-            let go = Arc::new(AtomicBool::new(false));
-            let may_end = Arc::clone(&go);
-            let first = pool.submit(move |_| {
-                while !may_end.load(Ordering::SeqCst) {
-                    spin_loop();
-                }
-            });
-            first.wait_started();
-            let task = pool.task().stop_with(&event).stop_with(long);
-            let task = task.submit(|_| ());
-            looker.task.set(task.canceller()).ok().unwrap();
-            go.store(true, Ordering::SeqCst);
-            let at = Instant::now() + look * (round % 10) / 10;
-            while Instant::now() < at {
-                spin_loop();
-            }
-            event.set();
-            task.wait();
-            let was_pending = looker.was_pending.load(Ordering::SeqCst);
-            late += usize::from(was_pending && task.status() != TaskStatus::NeverStarted);
-        }
-        assert_eq!(late, 0);
-    });
-}
-
 /// Calls a closure when it is dropped.
 struct Finally<F: FnMut()>(F);
 
@@ -196,7 +123,7 @@ const LONG: Duration = Duration::from_secs(5);
 /// What a task had captured that was taken from its pool waits, in its drop, for whoever runs or drops the rest.
 fn rest_is_let_go_of_meanwhile(stop: impl FnOnce(&ThreadPool, &TaskHandle<()>), runs: bool) {
     let pool = ThreadPool::new(1);
-    pool.submit(|stop| stop.wait()).wait_started();
+    pool.submit(StopEvent::wait).wait_started();
     let (tell_drop, is_dropping) = mpsc::channel();
     let (tell_gone, is_gone) = mpsc::channel();
     let (tell_result, result) = mpsc::channel();

@@ -52,10 +52,10 @@ struct Round {
 /// let (team, barrier) = (StopEvent::new(), Arc::new(StopBarrier::new(2)));
 /// let tasks: Vec<_> = (0..2)
 ///     .map(|_| {
-///         let (team_mate, barrier) = (team.clone(), Arc::clone(&barrier));
+///         // However this task ends, by a panic too or without having begun, the other one is not left alone.
+///         let (leaves, barrier) = (team.set_on_drop(), Arc::clone(&barrier));
 ///         pool.task().stop_with(&team).submit(move |stop| -> Result<(), Stopped> {
-///             // However this task ends, by a panic too, the other one is not left alone.
-///             let _leaves = team_mate.set_on_drop();
+///             let _leaves = leaves;
 ///             loop {
 ///                 stop.check()?;
 ///                 // … a step of the work …

@@ -230,6 +230,7 @@ fn at_one_instant(pool: &ThreadPool) {
     let at = Instant::now() + Duration::from_millis(200);
     let called = Arc::new(AtomicUsize::new(0));
     let gate = StopEvent::new();
+    let _opened = gate.set_on_drop();
     let held = [(); 2].map(|()| {
         let gate = gate.clone();
         pool.submit(move |_| gate.wait())
@@ -257,12 +258,15 @@ fn at_one_instant(pool: &ThreadPool) {
     for task in &asked {
         task.cancel_after(at.saturating_duration_since(Instant::now()));
     }
-    for (event, call) in set {
+    for (event, _) in &set {
         event.wait();
         assert_eq!(event.reason(), Some(StopReason::Deadline));
-        // Waits for it, if it is running.
-        drop(call);
     }
+    // Whoever waits may be awake before the callback has begun, which would never run without its guard.
+    while called.load(Relaxed) < many {
+        thread::yield_now();
+    }
+    drop(set);
     assert_eq!(called.load(Relaxed), many);
     assert!(wait_all(late.iter().chain(&asked)).is_all_done());
     for task in late.iter().chain(&asked) {

@@ -135,7 +135,7 @@ impl ThreadPoolBuilder {
     }
 
     /// Whether it is kept how long each task waits and runs: for the report and its details, for stragglers and for
-    /// [`tasks`](ThreadPool::tasks). Costs two looks at the clock and a short lock a task, and some words: 50 to
+    /// [`tasks`](ThreadPool::tasks). Costs two looks at the clock a task, and some words: no more than
     /// 130 ns in one run on a machine whose clock takes 25. Off by default.
     ///
     /// How soon tasks stop that are asked to is known without it.

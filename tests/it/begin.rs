@@ -118,7 +118,7 @@ impl<F: FnMut()> Drop for Finally<F> {
     }
 }
 
-const LONG: Duration = Duration::from_secs(5);
+const LONG: Duration = Duration::from_secs(60);
 
 /// What a task had captured that was taken from its pool waits, in its drop, for whoever runs or drops the rest.
 fn rest_is_let_go_of_meanwhile(stop: impl FnOnce(&ThreadPool, &TaskHandle<()>), runs: bool) {

@@ -47,8 +47,6 @@ pub(super) struct Task {
     pub(super) reason: Option<StopReason>,
     pub(super) was_taken: bool,
     pub(super) was_refused: bool,
-    /// Refused, and no id was given to it.
-    pub(super) has_no_id: bool,
     open: bool,
     /// Which task it joins.
     target: Option<usize>,
@@ -235,7 +233,6 @@ impl Spec {
             reason: None,
             was_taken: false,
             was_refused: !accepted,
-            has_no_id: false,
             open: false,
             target: None,
             nested: false,

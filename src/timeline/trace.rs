@@ -6,8 +6,11 @@ use crate::report::TaskStatus;
 use std::fmt::{self, Result, Write};
 use std::time::Duration;
 
-/// Everything is in one process; its threads count from 1, since viewers keep 0 for themselves.
+/// Everything is in one process; viewers keep 0 for themselves.
 const PROCESS: u32 = 1;
+
+/// The thread with the number of its process would be shown as the main thread, which no worker is.
+const FIRST_THREAD: usize = PROCESS as usize + 1;
 
 pub(super) fn write(timeline: &Timeline) -> String {
     let mut out = String::from("{\"displayTimeUnit\":\"ms\",\"traceEvents\":[\n");
@@ -40,11 +43,11 @@ fn write_events(out: &mut String, timeline: &Timeline) -> Result {
 /// The threads' names, and their order: the workers, what ran elsewhere, what never began.
 fn write_threads(out: &mut String, timeline: &Timeline) -> Result {
     for worker in 0..timeline.threads {
-        write_thread(out, worker + 1, &format!("worker {worker}"))?;
+        write_thread(out, FIRST_THREAD + worker, &format!("worker {worker}"))?;
     }
     let begun = |task: &TimelineTask| task.has_begun() && lane(timeline, task) == timeline.threads;
     if timeline.tasks.iter().any(begun) {
-        write_thread(out, timeline.threads + 1, "elsewhere")?;
+        write_thread(out, FIRST_THREAD + timeline.threads, "elsewhere")?;
     }
     for status in [TaskStatus::NeverStarted, TaskStatus::Pending] {
         if timeline.count(status) > 0 {
@@ -56,8 +59,8 @@ fn write_threads(out: &mut String, timeline: &Timeline) -> Result {
 
 fn tick_thread(timeline: &Timeline, status: TaskStatus) -> usize {
     match status {
-        TaskStatus::Pending => timeline.threads + 3,
-        _ => timeline.threads + 2,
+        TaskStatus::Pending => FIRST_THREAD + timeline.threads + 2,
+        _ => FIRST_THREAD + timeline.threads + 1,
     }
 }
 
@@ -77,7 +80,7 @@ fn write_thread(out: &mut String, thread: usize, name: &str) -> Result {
 /// A task that a worker ran, and its moments.
 fn write_slice(out: &mut String, timeline: &Timeline, task: &TimelineTask) -> Result {
     let (begin, end) = task.span(timeline.length);
-    let thread = lane(timeline, task) + 1;
+    let thread = FIRST_THREAD + lane(timeline, task);
     begin_event(out, task, "X", thread, begin)?;
     write!(out, r#","dur":{}"#, Micros(end - begin))?;
     write_args(out, timeline, task)?;
@@ -98,7 +101,7 @@ fn write_slice(out: &mut String, timeline: &Timeline, task: &TimelineTask) -> Re
 fn write_elsewhere(out: &mut String, timeline: &Timeline, task: &TimelineTask) -> Result {
     let (begin, end) = task.span(timeline.length);
     for (phase, at) in [("b", begin), ("e", end)] {
-        begin_event(out, task, phase, timeline.threads + 1, at)?;
+        begin_event(out, task, phase, FIRST_THREAD + timeline.threads, at)?;
         write!(out, r#","id":{}"#, task.id.as_u64())?;
         write_args(out, timeline, task)?;
     }

@@ -162,10 +162,6 @@ mod model {
             MutexGuard(Some(self.0.lock().expect("loom's locks are not poisoned")))
         }
 
-        pub(crate) fn into_inner(self) -> T {
-            self.0.into_inner().expect("loom's locks are not poisoned")
-        }
-
         pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
             self.0.try_lock().ok().map(|guard| MutexGuard(Some(guard)))
         }

@@ -115,9 +115,9 @@ impl ThreadPoolBuilder {
 
     /// Shuts the pool down, in this mode, when `event` is set; whoever sets it does not wait for the
     /// pool. With [`Shutdown::StopAll`] the pool's own event, and so every task's, is a child of
-    /// `event`: a poll is one load more, and running tasks are asked by the set itself. (Tasks that
-    /// workers take before the setter has come to the pool, having told those who listened earlier, may still begin, and
-    /// find their event set.)
+    /// `event`: a poll is one load more, and running tasks are asked by the set itself. Unless the mode is
+    /// [`Shutdown::Drain`], no task begins on a worker that has run one which saw `event` set. (One
+    /// that a worker is about to start in that moment may begin, and find its event set.)
     ///
     /// ```
     /// use stoppable::{Shutdown, StopEvent, ThreadPool};
@@ -281,6 +281,9 @@ impl ThreadPoolBuilder {
             blocked: Mutex::new(Vec::new()),
             life: Mutex::new(Life::new()),
             thread_ended: Condvar::new(),
+            under: stop_with
+                .filter(|(_, mode)| *mode >= Shutdown::CancelPending)
+                .cloned(),
             finished: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
             graves: AtomicUsize::new(0),

@@ -30,8 +30,8 @@ use super::queue::All;
 use super::shared::{Core, Shared};
 use crate::report::Shutdown;
 use crate::report::ledger::Door;
-use crate::stop::StopCause;
 use crate::stop::wait::Registration;
+use crate::stop::{StopCause, StopEvent};
 use crate::sync::{Arc, Ordering, wait_deadline};
 use crate::task::cell::TaskRef;
 use crate::task::context::contained;
@@ -481,6 +481,20 @@ impl Core {
         }
         // Only now: a scope that ends finds the event set.
         left.leave(shared);
+    }
+
+    /// Closes the pool, on a worker that has found the event set with which it stops. What listens
+    /// at the pool's own event is told by whoever sets that one.
+    #[cold]
+    pub(super) fn heed(&self, event: &StopEvent, mode: Shutdown) {
+        let Core { home, shared } = self;
+        if shared.life.lock().mode >= Some(mode) {
+            return;
+        }
+        if let Some(cause) = event.cause() {
+            let left = shared.close_and_leave(home, mode, &cause);
+            left.leave(shared);
+        }
     }
 
     /// Waits until every worker thread has ended, or until `deadline`. Says whether they have.

@@ -356,6 +356,29 @@ fn setting_the_pools_event_against_a_submit() {
     });
 }
 
+/// A worker that finds the event set does what the setter is about to do.
+#[test]
+fn no_task_begins_after_one_that_has_seen_the_event_that_the_pool_stops_with() {
+    loom::model(|| {
+        let event = StopEvent::new();
+        let mode = Shutdown::StopAll;
+        let core = ThreadPool::builder().core(1, Some(&(event.clone(), mode)));
+        let seen = event.clone();
+        let handles = (
+            core.submit_code(move || seen.peek()),
+            core.submit_code(|| ()),
+        );
+        let worker = spawn_worker(&core, 0);
+        event.set();
+        core.begin_and_bury(mode, &cause());
+        worker.join().unwrap();
+        let saw = handles.0.outcome().completed() == Some(true);
+        let began = handles.1.outcome().status() != TaskStatus::NeverStarted;
+        assert!(!(saw && began));
+        all_ended(&core);
+    });
+}
+
 // Batches. A worker's pace is one when it begins, so that these take back nothing; longer runs are
 // below.
 

@@ -175,6 +175,7 @@ impl Acting {
                     queue.end_run(self.lane);
                     break;
                 }
+                self.heed();
                 lane.begin();
                 let claimed = life::claim_lent(cells.lend(index));
                 lane.leave(claimed.is_ok());
@@ -212,6 +213,17 @@ impl Acting {
         claimed.run(self.lane(), &self.post().slot);
     }
 
+    /// If the pool stops with an event which is set, it is closed now, though who sets the event has yet to
+    /// come to it: what ran before on this worker may have seen it set, and nothing is to begin after that.
+    #[inline]
+    fn heed(&self) {
+        if let Some((event, mode)) = &self.core.shared.under {
+            if event.peek() {
+                self.core.heed(event, *mode);
+            }
+        }
+    }
+
     /// The next task, for as long as it takes. `None`: the worker may end.
     fn next(&self) -> Option<Work> {
         let shared = &self.core.shared;
@@ -223,6 +235,7 @@ impl Acting {
             if shared.has_graves() {
                 shared.tend_graveyard();
             }
+            self.heed();
             let pace = self.pace.get();
             let most = |slab: &SlabRef| pace.most_of(slab);
             let mut passing = self.passing.get();
@@ -273,6 +286,7 @@ impl Acting {
     /// Runs a task inside another one that waits for it.
     fn run_inside(&self, task: &TaskRef) {
         let core = &self.core;
+        self.heed();
         let Some(claimed) = core.shared.queue.claim_one(self.lane(), task) else {
             return;
         };

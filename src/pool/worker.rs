@@ -20,6 +20,7 @@ use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Lane;
 use crate::stop::clock::Stamp;
+use crate::stop::node::NodeRef;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
 use crate::task::context::{self, Awaited, Circle, Worker, contained};
@@ -218,7 +219,7 @@ impl Acting {
     #[inline]
     fn heed(&self) {
         if let Some((event, mode)) = &self.core.shared.under {
-            if event.peek() {
+            if event.node().is_some_and(NodeRef::reads_set) {
                 self.core.heed(event, *mode);
             }
         }

@@ -3,14 +3,14 @@
 //! What must hold whatever it takes (no thread is left, no set is lost, nobody sleeps on) is checked here as well,
 //! and tested in `tests/it`.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::fs;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use stoppable::{Shutdown, StopEvent, ThreadPool};
+use stoppable::{Shutdown, StopEvent, TaskHandle, TaskStatus, ThreadPool};
 use stoppable_benches::kit::median;
 use stoppable_benches::machine;
 
@@ -23,6 +23,7 @@ fn main() {
     trees();
     races();
     panics();
+    random_tasks();
 }
 
 fn row(figure: &str, wished: &str, measured: &str, met: bool) {
@@ -226,4 +227,75 @@ fn panics() {
         ),
         report.panicked() == PANICS as u64 && workers <= 4,
     );
+}
+
+/// One in sixteen tasks is cancelled, sooner or later, and one in a thousand panics; each handle is asked in the end.
+fn random_tasks() {
+    const TASKS: u64 = 10_000_000;
+    /// So many handles are held at a time.
+    const HELD: usize = 4096;
+    let pool = ThreadPool::new(2);
+    let mut outcomes = [0; 4];
+    let mut count = |handle: TaskHandle<u64>| {
+        let at = match handle.outcome().status() {
+            TaskStatus::Completed => 0,
+            TaskStatus::Cancelled => 1,
+            TaskStatus::NeverStarted => 2,
+            _ => 3,
+        };
+        outcomes[at] += 1;
+    };
+    let mut held = VecDeque::with_capacity(HELD);
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let start = Instant::now();
+    for n in 0..TASKS {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let panics = random % 1000 == 0;
+        held.push_back(pool.submit(move |stop| {
+            if panics {
+                // Past the panic hook, which would print.
+                resume_unwind(Box::new(()));
+            }
+            if stop.is_set() { 0 } else { n }
+        }));
+        if (random >> 32).is_multiple_of(16) {
+            held[(random >> 36) as usize % held.len()].cancel();
+        }
+        if held.len() == HELD {
+            held.pop_front().into_iter().for_each(&mut count);
+        }
+    }
+    held.into_iter().for_each(count);
+    let report = pool.shutdown(Shutdown::Drain);
+    let took = start.elapsed();
+    let counts = [
+        report.completed(),
+        report.cancelled(),
+        report.never_started(),
+        report.panicked(),
+    ];
+    let is_exact = counts == outcomes && counts.iter().sum::<u64>() == TASKS;
+    let [completed, cancelled, never_started, panicked] = counts;
+    let most = peak().map_or("unknown".to_owned(), |kib| format!("{} MiB", kib / 1024));
+    row(
+        "10,000,000 random tasks with cancels and panics",
+        "≤ 10 s, ≤ 100 MiB, exact",
+        &format!(
+            "{}, {most}; {completed} completed, {cancelled} cancelled, {never_started} never started, {panicked} panicked, {}",
+            words(took),
+            if is_exact { "exact" } else { "NOT EXACT" },
+        ),
+        is_exact
+            && took <= Duration::from_secs(10)
+            && peak().is_none_or(|kib| kib <= 100 * 1024),
+    );
+}
+
+/// The most memory that this process ever had, in KiB, as far as Linux tells.
+fn peak() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().trim_end_matches("kB").trim().parse().ok()
 }

@@ -69,7 +69,10 @@ fn under_signals<T: Send + 'static>(
         move || blocks(&stop)
     });
     pester(&thread, 200);
-    assert!(HANDLED.load(Ordering::Relaxed) > before);
+    // On a busy machine the thread may not have come to any of them.
+    while HANDLED.load(Ordering::Relaxed) == before && !thread.is_finished() {
+        pester(&thread, 1);
+    }
     assert!(!thread.is_finished(), "it gave up");
     end(&stop);
     pester(&thread, usize::MAX);

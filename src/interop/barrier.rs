@@ -12,9 +12,9 @@
 //! gives up has nobody to notify, since one party fewer completes no generation.
 
 use super::condvar::StopCondvar;
+use crate::sync::{Mutex, MutexGuard};
 use crate::{StopEvent, Stopped};
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Who is there.
 #[derive(Debug)]
@@ -79,6 +79,7 @@ pub struct StopBarrier {
 
 impl StopBarrier {
     /// A barrier for that many parties. With 0 or 1 nobody ever waits at it, and everybody is the leader. No allocation.
+    #[cfg(not(loom))]
     pub const fn new(parties: usize) -> Self {
         StopBarrier {
             parties,
@@ -90,9 +91,23 @@ impl StopBarrier {
         }
     }
 
-    /// No foreign code runs under it, so a panic leaves it in order.
-    fn round(&self) -> MutexGuard<'_, Round> {
-        self.round.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Loom's locks are made at run time.
+    #[cfg(loom)]
+    pub fn new(parties: usize) -> Self {
+        StopBarrier {
+            parties,
+            round: Mutex::new(Round {
+                here: 0,
+                generation: 0,
+            }),
+            released: StopCondvar::new(),
+        }
+    }
+
+    /// How many wait.
+    #[cfg(all(test, loom))]
+    pub(super) fn here(&self) -> usize {
+        self.round.lock().here
     }
 
     /// Blocks until all parties are there, or until `stop` is set.
@@ -111,7 +126,7 @@ impl StopBarrier {
     /// [`Stopped`], if this party left, or did not arrive.
     pub fn wait_or_stopped(&self, stop: &StopEvent) -> Result<StopBarrierWaitResult, Stopped> {
         stop.check()?;
-        let mut round = self.round();
+        let mut round = self.round.lock();
         let mine = round.generation;
         round.here += 1;
         if round.here >= self.parties {
@@ -127,9 +142,9 @@ impl StopBarrier {
         let still_here = |round: &mut MutexGuard<'_, Round>| round.generation == mine;
         let waited = self
             .released
-            .wait_while(|| self.round(), &unseen, still_here);
+            .wait_while(|| self.round.lock(), &unseen, still_here);
         if waited.is_err() {
-            let mut round = self.round();
+            let mut round = self.round.lock();
             if round.generation == mine {
                 round.here -= 1;
                 drop(round);

@@ -15,10 +15,10 @@
 //! No deadlock. The line's lock is innermost and held for a few instructions, in which no foreign code runs. A setter
 //! only wakes: it takes neither the user's lock nor the line's, and nobody waits for the setter.
 
+use crate::sync::Mutex;
 use crate::{StopEvent, Stopped};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Those who wait, by when they came.
 #[derive(Debug, Default)]
@@ -67,6 +67,7 @@ pub struct StopCondvar {
 
 impl StopCondvar {
     /// A condition variable on which nobody waits. No allocation.
+    #[cfg(not(loom))]
     pub const fn new() -> Self {
         StopCondvar {
             line: Mutex::new(Line {
@@ -76,8 +77,10 @@ impl StopCondvar {
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Loom's locks are made at run time.
+    #[cfg(loom)]
+    pub fn new() -> Self {
+        StopCondvar::default()
     }
 
     /// Takes the lock and blocks, without it, for as long as `condition` holds and the event is unset. Gives the guard
@@ -128,7 +131,7 @@ impl StopCondvar {
 
     /// Wakes the one that has waited longest, if any waits. Call it after the change, under the lock or not.
     pub fn notify_one(&self) {
-        let first = self.line().waiting.pop_first();
+        let first = self.line.lock().waiting.pop_first();
         if let Some((_, woken)) = first {
             woken.set();
         }
@@ -136,7 +139,7 @@ impl StopCondvar {
 
     /// Wakes all that wait. Call it after the change, under the lock or not.
     pub fn notify_all(&self) {
-        let all = std::mem::take(&mut self.line().waiting);
+        let all = std::mem::take(&mut self.line.lock().waiting);
         for woken in all.values() {
             woken.set();
         }
@@ -176,7 +179,7 @@ impl<'a> Place<'a> {
     fn at_the_end(condvar: &'a StopCondvar, stop: &StopEvent) -> Self {
         // What has come counts before a stop: the wake-up is no look at the event.
         let woken = stop.unseen_child();
-        let mut line = condvar.line();
+        let mut line = condvar.line.lock();
         let number = line.next;
         line.next += 1;
         line.waiting.insert(number, woken.clone());
@@ -191,7 +194,7 @@ impl<'a> Place<'a> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let left = self.condvar.line().waiting.remove(&self.number);
+        let left = self.condvar.line.lock().waiting.remove(&self.number);
         // Here, and not under the line's lock.
         drop(left);
     }

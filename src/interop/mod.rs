@@ -1,4 +1,4 @@
-//! Neighbours: one file for each, on the public API only. What is in the standard library is always there, what is in
+//! Neighbours: one file for each, on the public API only (but for a lock from `sync`, where there are models). What is in the standard library is always there, what is in
 //! another crate behind a feature that is named after it.
 //!
 //! - `until_stopped`: iterators.
@@ -18,6 +18,8 @@ pub mod enough;
 mod io;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod listener;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod net;
 mod process;
 mod process_child;

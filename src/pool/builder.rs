@@ -10,7 +10,7 @@ use super::queue::Queue;
 #[cfg(feature = "timeline")]
 use super::recorder::Recorder;
 use super::shared::{Core, Shared};
-use super::worker::{self, Post, Ready};
+use super::worker::{self, Post, Ready, StopWith};
 use crate::report::Shutdown;
 use crate::report::ledger::Ledger;
 use crate::stop::clock::Stamp;
@@ -116,8 +116,9 @@ impl ThreadPoolBuilder {
     /// Shuts the pool down, in this mode, when `event` is set; whoever sets it does not wait for the
     /// pool. With [`Shutdown::StopAll`] the pool's own event, and so every task's, is a child of
     /// `event`: a poll is one load more, and running tasks are asked by the set itself. Unless the mode is
-    /// [`Shutdown::Drain`], no task begins on a worker that has run one which saw `event` set. (One
-    /// that a worker is about to start in that moment may begin, and find its event set.)
+    /// [`Shutdown::Drain`], no task begins on a worker that has run one which saw `event` set, though the
+    /// setter may have others to tell before it comes to the pool. (One that is being submitted just then may, and with
+    /// [`Shutdown::CancelPending`] so may those in scopes of running tasks.)
     ///
     /// ```
     /// use stoppable::{Shutdown, StopEvent, ThreadPool};
@@ -219,7 +220,10 @@ impl ThreadPoolBuilder {
         let on_drop = self.on_drop;
         let stop_with = self.stop_with.take();
         let core = self.core(threads, stop_with.as_ref());
-        match start(&core, names) {
+        let heeded = stop_with
+            .clone()
+            .filter(|(_, mode)| *mode >= Shutdown::CancelPending);
+        match start(&core, &heeded, names) {
             Ok(()) => {
                 if let Some((event, mode)) = stop_with {
                     listen_to(&core, event, mode);
@@ -281,9 +285,6 @@ impl ThreadPoolBuilder {
             blocked: Mutex::new(Vec::new()),
             life: Mutex::new(Life::new()),
             thread_ended: Condvar::new(),
-            under: stop_with
-                .filter(|(_, mode)| *mode >= Shutdown::CancelPending)
-                .cloned(),
             finished: AtomicBool::new(false),
             holds: AtomicUsize::new(0),
             graves: AtomicUsize::new(0),
@@ -329,6 +330,10 @@ impl Listen for Under {
         for fallen in fallen {
             fallen.drop_closures();
         }
+        if !on_timer_thread() {
+            // A worker may have been faster, which leaves the drops to others.
+            self.core.shared.tend_graveyard();
+        }
     }
 }
 
@@ -355,11 +360,11 @@ fn listen_to(core: &Core, event: StopEvent, mode: Shutdown) {
 }
 
 /// Starts all threads, then waits for all of their start hooks.
-fn start(core: &Core, names: Vec<String>) -> Result<(), BuildError> {
+fn start(core: &Core, stop_with: &StopWith, names: Vec<String>) -> Result<(), BuildError> {
     let (ready, readiness) = mpsc::channel::<Ready>();
     let mut failed = None;
     for (lane, name) in names.into_iter().enumerate() {
-        if let Err(error) = spawn(core, lane, name, ready.clone()) {
+        if let Err(error) = spawn(core, lane, stop_with.clone(), name, ready.clone()) {
             failed = Some(Kind::Spawn(error));
             break;
         }
@@ -378,14 +383,20 @@ fn start(core: &Core, names: Vec<String>) -> Result<(), BuildError> {
     }
 }
 
-fn spawn(core: &Core, lane: usize, name: String, ready: mpsc::Sender<Ready>) -> io::Result<()> {
+fn spawn(
+    core: &Core,
+    lane: usize,
+    stop_with: StopWith,
+    name: String,
+    ready: mpsc::Sender<Ready>,
+) -> io::Result<()> {
     let builder = thread::Builder::new()
         .name(name)
         .stack_size(core.shared.stack_size);
     core.shared.thread_started();
     let main = {
         let core = core.clone();
-        move || worker::main(core, lane, ready)
+        move || worker::main(core, lane, stop_with, ready)
     };
     // A stack size near the largest number makes the standard library panic instead of fail.
     let spawned = catch_unwind(AssertUnwindSafe(|| builder.spawn(main)));

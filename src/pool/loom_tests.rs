@@ -29,11 +29,11 @@ fn cause() -> StopCause {
 
 pub(crate) fn spawn_worker(core: &Core, lane: usize) -> thread::JoinHandle<()> {
     let core = core.clone();
-    thread::spawn(move || worker::work(core, lane))
+    thread::spawn(move || worker::work(core, lane, None))
 }
 
 pub(crate) fn work(core: Core, lane: usize) {
-    worker::work(core, lane);
+    worker::work(core, lane, None);
 }
 
 /// Lets the worker of lane 0 end, and looks at what is left.
@@ -368,7 +368,10 @@ fn no_task_begins_after_one_that_has_seen_the_event_that_the_pool_stops_with() {
             core.submit_code(move || seen.peek()),
             core.submit_code(|| ()),
         );
-        let worker = spawn_worker(&core, 0);
+        let worker = thread::spawn({
+            let (core, event) = (core.clone(), event.clone());
+            move || worker::work(core, 0, Some((event, mode)))
+        });
         event.set();
         core.begin_and_bury(mode, &cause());
         worker.join().unwrap();
@@ -410,7 +413,7 @@ fn a_batch_of_two_and_two_workers() {
         let other = spawn_worker(&core, 0);
         let handles = core.submit_all([1, 2].map(|n| move |_: &StopEvent| n));
         core.begin_and_bury(Shutdown::Drain, &cause());
-        worker::work(core.clone(), 1);
+        work(core.clone(), 1);
         other.join().unwrap();
         let values = handles.into_iter().map(|handle| handle.join().unwrap());
         assert_eq!(values.collect::<Vec<_>>(), [1, 2]);
@@ -437,7 +440,7 @@ fn a_task_of_a_batch_waits_for_the_next_one() {
                 }
             }
         }));
-        worker::work(core.clone(), 1);
+        work(core.clone(), 1);
         other.join().unwrap();
         assert!(handles.iter().all(TaskHandle::is_done));
         all_ended(&core);

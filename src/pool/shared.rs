@@ -12,11 +12,11 @@ use super::worker::Post;
 use crate::report::{Shutdown, TaskId};
 #[cfg(feature = "timeline")]
 use crate::report::{TaskStatus, ledger::Lane};
+use crate::stop::StopCause;
 #[cfg(feature = "timeline")]
 use crate::stop::clock::Stamp;
 use crate::stop::node::NodeRef;
 use crate::stop::timer::on_timer_thread;
-use crate::stop::{StopCause, StopEvent};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
 #[cfg(feature = "timeline")]
 use crate::task::cell::TaskRef;
@@ -48,8 +48,6 @@ pub(crate) struct Shared {
     pub(super) life: Mutex<Life>,
     /// A worker thread has ended.
     pub(super) thread_ended: Condvar,
-    /// The event with which the pool stops, and how, if pending tasks are not to begin then.
-    pub(super) under: Option<(StopEvent, Shutdown)>,
     /// Nothing is outstanding and nothing will be: the workers may end. Set under `life`'s lock.
     pub(super) finished: AtomicBool,
     /// How many tasks may be about to be left to the workers.

@@ -17,8 +17,9 @@ use super::circles::Picture;
 use super::queue::Work;
 use super::runs::{Passing, Run};
 use super::shared::Core;
-use crate::report::TaskId;
 use crate::report::ledger::Lane;
+use crate::report::{Shutdown, TaskId};
+use crate::stop::StopEvent;
 use crate::stop::clock::Stamp;
 use crate::stop::node::NodeRef;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
@@ -133,15 +134,24 @@ struct Acting {
     lane: usize,
     pace: Cell<Pace>,
     passing: Cell<Passing>,
+    stop_with: StopWith,
+    /// Whether that event was found set.
+    has_heeded: Cell<bool>,
 }
 
+/// The event with which a pool stops, and how. Its workers hold it, and not what they share, which may outlive
+/// them: a task's handle is not to keep the event.
+pub(super) type StopWith = Option<(StopEvent, Shutdown)>;
+
 impl Acting {
-    fn new(core: Core, lane: usize) -> Acting {
+    fn new(core: Core, lane: usize, stop_with: StopWith) -> Acting {
         Acting {
             core,
             lane,
             pace: Cell::default(),
             passing: Cell::default(),
+            stop_with,
+            has_heeded: Cell::new(false),
         }
     }
 
@@ -172,11 +182,14 @@ impl Acting {
         let (slot, lane, cells) = (&self.post().slot, self.lane(), run.slab.cells());
         let mut walk = || {
             for index in run.range.clone() {
-                if index > run.range.start && !queue.come_to(self.lane, index) {
-                    queue.end_run(self.lane);
-                    break;
+                if index > run.range.start {
+                    // First: a task to which this worker has come is out of a closer's reach.
+                    self.heed();
+                    if !queue.come_to(self.lane, index) {
+                        queue.end_run(self.lane);
+                        break;
+                    }
                 }
-                self.heed();
                 lane.begin();
                 let claimed = life::claim_lent(cells.lend(index));
                 lane.leave(claimed.is_ok());
@@ -218,8 +231,9 @@ impl Acting {
     /// come to it: what ran before on this worker may have seen it set, and nothing is to begin after that.
     #[inline]
     fn heed(&self) {
-        if let Some((event, mode)) = &self.core.shared.under {
-            if event.node().is_some_and(NodeRef::reads_set) {
+        if let Some((event, mode)) = &self.stop_with {
+            if !self.has_heeded.get() && event.node().is_some_and(NodeRef::reads_set) {
+                self.has_heeded.set(true);
                 self.core.heed(event, *mode);
             }
         }
@@ -233,10 +247,10 @@ impl Acting {
         let (idle, queue) = (&shared.idle, &shared.queue);
         let mut searching = false;
         loop {
+            self.heed();
             if shared.has_graves() {
                 shared.tend_graveyard();
             }
-            self.heed();
             let pace = self.pace.get();
             let most = |slab: &SlabRef| pace.most_of(slab);
             let mut passing = self.passing.get();
@@ -288,6 +302,8 @@ impl Acting {
     fn run_inside(&self, task: &TaskRef) {
         let core = &self.core;
         self.heed();
+        // The task that waits for this one may wait for such a drop next.
+        self.tend();
         let Some(claimed) = core.shared.queue.claim_one(self.lane(), task) else {
             return;
         };
@@ -308,16 +324,16 @@ impl Acting {
 
     /// Runs a task inside another one, on a fresh stack. False: there was none to be had.
     fn run_on_spare(&self, task: &TaskRef) -> bool {
-        let acting = (self.core.clone(), self.lane);
+        let acting = (self.core.clone(), self.lane, self.stop_with.clone());
         let task = task.clone();
         let name = thread::current().name().unwrap_or_default().to_owned();
         let builder = thread::Builder::new()
             .name(name)
             .stack_size(self.core.shared.stack_size);
         let spawned = builder.spawn(move || {
-            let (core, lane) = acting;
+            let (core, lane, stop_with) = acting;
             let hooks = core.shared.hooks().unwrap_or_default();
-            let acting = Rc::new(Acting::new(core.clone(), lane));
+            let acting = Rc::new(Acting::new(core.clone(), lane, stop_with));
             let _guard = enter_thread(Rc::clone(&acting));
             if let Some(hook) = &hooks.thread_start {
                 contained(hook);
@@ -408,7 +424,7 @@ fn enter_thread(acting: Rc<Acting>) -> context::WorkerGuard {
 pub(super) type Ready = Result<(), crate::task::cell::Payload>;
 
 /// The life of a worker thread.
-pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
+pub(super) fn main(core: Core, lane: usize, stop_with: StopWith, ready: Sender<Ready>) {
     /// Says that the thread has ended, whatever happened to it.
     struct Ended(Core);
     impl Drop for Ended {
@@ -417,7 +433,7 @@ pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
         }
     }
     let ended = Ended(core.clone());
-    let acting = Rc::new(Acting::new(core, lane));
+    let acting = Rc::new(Acting::new(core, lane, stop_with));
     let guard = enter_thread(Rc::clone(&acting));
     let hooks = acting.core.shared.hooks().unwrap_or_default();
     let started = hooks.thread_start.as_ref().map_or(Ok(()), |hook| {
@@ -435,14 +451,15 @@ pub(super) fn main(core: Core, lane: usize, ready: Sender<Ready>) {
     }
     drop(hooks);
     drop(guard);
-    drop(acting);
+    // It may be the last owner of the event that the pool stops with.
+    contained(|| drop(acting));
     drop(ended);
 }
 
 /// The work of a worker thread, for models that start their own threads.
 #[cfg(all(test, loom))]
-pub(super) fn work(core: Core, lane: usize) {
-    let acting = Rc::new(Acting::new(core, lane));
+pub(super) fn work(core: Core, lane: usize, stop_with: StopWith) {
+    let acting = Rc::new(Acting::new(core, lane, stop_with));
     let _guard = context::work_for(Rc::clone(&acting) as Rc<dyn Worker>);
     acting.work();
 }

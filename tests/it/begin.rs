@@ -158,6 +158,54 @@ fn nor_does_one_that_is_joined_by_one_that_has_seen_it() {
     });
 }
 
+#[test]
+fn what_had_captured_what_a_worker_has_called_off_is_dropped_while_a_task_waits_for_it() {
+    finishes(|| {
+        let event = StopEvent::new();
+        let _crowd = crowd(&event);
+        let builder = ThreadPool::builder().threads(1);
+        let builder = builder.stop_with(&event, Shutdown::CancelPending);
+        let pool = builder.build().unwrap();
+        let (seen, submitter) = (event.clone(), pool.submitter());
+        let submitted = StopEvent::new();
+        let ready = submitted.clone();
+        let (sender, receiver) = mpsc::channel::<()>();
+        let first = pool.submit(move |_| {
+            let inner = submitter.submit(|_| ());
+            let captures = submitter.submit(move |_| drop(sender));
+            submitted.set();
+            while !seen.peek() {
+                spin_loop();
+            }
+            // Here the worker finds out.
+            inner.wait();
+            assert!(receiver.recv().is_err());
+            captures.status()
+        });
+        ready.wait();
+        event.set();
+        assert_eq!(first.join().unwrap(), TaskStatus::NeverStarted);
+    });
+}
+
+#[test]
+fn a_handle_does_not_keep_the_event_that_its_pool_stopped_with() {
+    for mode in [Shutdown::Drain, Shutdown::CancelPending] {
+        let event = StopEvent::new();
+        let builder = ThreadPool::builder().threads(1).stop_with(&event, mode);
+        let pool = builder.build().unwrap();
+        let kept = Arc::new(());
+        let captured = Arc::clone(&kept);
+        event.on_set(move || drop(captured)).detach();
+        let handle = pool.submit(|_| ());
+        drop(event);
+        drop(pool.shutdown(Shutdown::Drain));
+        drop(pool);
+        assert_eq!(Arc::strong_count(&kept), 1, "{mode:?}");
+        assert!(handle.join().is_ok());
+    }
+}
+
 /// Calls a closure when it is dropped.
 struct Finally<F: FnMut()>(F);
 

@@ -287,15 +287,15 @@ fn random_tasks() {
             words(took),
             if is_exact { "exact" } else { "NOT EXACT" },
         ),
-        is_exact
-            && took <= Duration::from_secs(10)
-            && peak().is_none_or(|kib| kib <= 100 * 1024),
+        is_exact && took <= Duration::from_secs(10) && peak().is_none_or(|kib| kib <= 100 * 1024),
     );
 }
 
 /// The most memory that this process ever had, in KiB, as far as Linux tells.
 fn peak() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches("kB").trim().parse().ok()
 }

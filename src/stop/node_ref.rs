@@ -362,6 +362,17 @@ pub(crate) struct Chain<'a> {
     known: BTreeSet<NonNull<Node>>,
 }
 
+impl Chain<'_> {
+    /// Goes on beside that node, which it has just come to.
+    fn leave_out_above(&mut self, node: &NodeRef) {
+        self.next = None;
+        if node.is_special() {
+            let above = (node.kind().others)(node).len();
+            self.others.truncate(self.others.len() - above);
+        }
+    }
+}
+
 impl<'a> Iterator for Chain<'a> {
     type Item = &'a NodeRef;
 
@@ -508,8 +519,7 @@ impl NodeRef {
         if self.word().load(Ordering::Acquire) & CAUSED == 0 {
             // Set by an ancestor: of several by the first that was. Its cause becomes ours for good, so that
             // a later look cannot find another one. (None if the node was set itself since we looked.)
-            let causes = self.chain().skip(1).filter_map(NodeRef::own_cause);
-            let cause = causes.min_by_key(|cause| cause.at);
+            let cause = self.causes_above().min_by_key(|cause| cause.at);
             if let Some(cause) = cause {
                 // Relaxed: the cause is published by its own store, and the bit orders nothing.
                 let before = self.word().fetch_or(CAUSED, Ordering::Relaxed);
@@ -536,6 +546,22 @@ impl NodeRef {
     /// When that was.
     pub(crate) fn seen_at(&self) -> Option<Stamp> {
         self.listeners()?.seen_at()
+    }
+
+    /// The causes of those ancestors whose own flag is set. What is above one of them is left out: a task
+    /// that was refused has its own cause, though an event above it was set before.
+    fn causes_above(&self) -> impl Iterator<Item = StopCause> {
+        let mut chain = self.chain();
+        chain.next();
+        std::iter::from_fn(move || {
+            loop {
+                let node = chain.next()?;
+                if let Some(cause) = node.own_cause() {
+                    chain.leave_out_above(node);
+                    return Some(cause);
+                }
+            }
+        })
     }
 
     /// The cause of a node whose own flag is set.

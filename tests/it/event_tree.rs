@@ -4,7 +4,7 @@ use crate::common::{Gate, finishes};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
-use stoppable::{StopEvent, StopReason};
+use stoppable::{Shutdown, StopEvent, StopReason, ThreadPool};
 
 /// A complete tree in heap order: the children of `n` are `2n + 1` and `2n + 2`.
 fn tree(nodes: usize) -> Vec<StopEvent> {
@@ -240,6 +240,28 @@ fn the_first_cause_wins_and_stays() {
     for event in [&root, &middle, &leaf] {
         assert_eq!(event.reason(), Some(StopReason::custom("root")));
     }
+}
+
+/// Its own event tells that it was refused, whatever was set before above it; so do those under that.
+#[test]
+fn what_is_under_the_event_of_a_refused_task_has_its_cause() {
+    let (pool, request) = (ThreadPool::new(1), StopEvent::new());
+    request.set();
+    pool.begin_shutdown(Shutdown::Drain);
+    let refused = pool.task().stop_with(&request).submit(|_stop| ());
+    let event = refused.stop_event();
+    assert_eq!(event.reason(), Some(StopReason::Shutdown));
+    assert_eq!(event.child().cause(), event.cause());
+
+    // Of several events the first that was set: what is above the task is none of them.
+    let (pool, other) = (ThreadPool::new(1), StopEvent::new());
+    pool.stop_event().set();
+    other.set();
+    let refused = pool.submit(|_stop| ());
+    let either = StopEvent::any([&refused.stop_event().child(), &other]);
+    assert_eq!(either.cause(), other.cause());
+    let task = StopEvent::any([&refused.stop_event(), &StopEvent::new()]);
+    assert_eq!(task.cause(), refused.stop_event().cause());
 }
 
 #[test]

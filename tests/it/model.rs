@@ -2,6 +2,8 @@
 //! several threads, for an order in which the specification gives the same answers.
 
 mod concurrent;
+mod program;
 mod real;
 mod sequential;
 mod spec;
+mod watch;

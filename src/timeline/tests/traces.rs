@@ -33,7 +33,7 @@ fn a_task_is_a_slice_with_its_moments() {
     });
     let slice = json!({
         "name": "a \"b\"\n\\\u{1}", "cat": "cancelled", "ph": "X", "ts": 250_000.0, "dur": 500_000.0,
-        "pid": 1, "tid": 1, "args": args,
+        "pid": 1, "tid": 2, "args": args,
     });
     assert_eq!(phase(&events, "X"), [&slice]);
     let moments = phase(&events, "i");
@@ -64,7 +64,7 @@ fn what_never_began_has_a_track_of_its_own() {
         .collect();
     assert_eq!(
         ticks,
-        [(&json!(4), &json!(500_000.0)), (&json!(5), &json!(1e6))]
+        [(&json!(5), &json!(500_000.0)), (&json!(6), &json!(1e6))]
     );
     let named = events.iter().filter(|event| event["name"] == "thread_name");
     let named: Vec<_> = named.map(|event| &event["args"]["name"]).collect();

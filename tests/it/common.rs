@@ -61,6 +61,10 @@ impl Gate {
         self.opened.notify_all();
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Waits until it is open.
     #[track_caller]
     pub(crate) fn pass(&self) {

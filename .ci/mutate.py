@@ -23,7 +23,7 @@ OUT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve(
 TREE, APART = OUT / "tree", OUT / "apart"
 FEATURES = "testing,timeline,tracing"
 # Who waits longer hangs, in seconds: for a gate inside a test, and for the next test to end, beside what tests take.
-GUARD, SILENCE = 8, 15
+GUARD, SILENCE = 5, 6
 # A test that fails is asked again alone, so often, before it is believed.
 CHANCES = 3
 
@@ -246,6 +246,21 @@ def binaries(messages):
 # --- Tests.
 
 Test = collections.namedtuple("Test", "binary name")
+# Groups of processes, to be ended with this one.
+RUNNING = set()
+
+
+def end(group):
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def end_all(*_):
+    for group in list(RUNNING):
+        end(group)
+    os._exit(1)
 
 
 class Run:
@@ -259,11 +274,12 @@ class Run:
         process = subprocess.Popen([path, "--exact", f"--test-threads={threads}", *names], env=environment, cwd=ROOT,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                                    start_new_session=True)
+        RUNNING.add(process.pid)
         text, seen, ended = b"", 0, False
         with selectors.DefaultSelector() as selector:
             selector.register(process.stdout, selectors.EVENT_READ)
             while not self.how:
-                if not selector.select(SILENCE + 10 * longest):
+                if not selector.select(SILENCE + 8 * longest):
                     self.how = "hangs"
                     break
                 if not (more := os.read(process.stdout.fileno(), 65536)):
@@ -283,11 +299,9 @@ class Run:
                     self.how = "crashes"
             except subprocess.TimeoutExpired:
                 self.how = "hangs"
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        end(process.pid)
         process.wait()
+        RUNNING.discard(process.pid)
         process.stdout.close()
         self.seconds = time.monotonic() - start
 
@@ -306,7 +320,7 @@ def measure(paths, jobs):
             return
         file = OUT / f"reached-{threading.get_ident()}"
         file.unlink(missing_ok=True)
-        run = Run(paths[test.binary], [test.name], {"STOPPABLE_REACHED": str(file)})
+        run = Run(paths[test.binary], [test.name], {"STOPPABLE_REACHED": str(file)}, longest=GUARD)
         numbers = file.read_bytes() if file.is_file() else b""
         reached = {int.from_bytes(numbers[it:it + 4], "little") for it in range(0, len(numbers), 4)}
         known[key] = dict(seconds=run.seconds, functions=sorted(reached), how=run.how)
@@ -406,6 +420,8 @@ def main():
         save("code.json", code)
     if options.figures:
         return figures(mutants)
+    signal.signal(signal.SIGTERM, end_all)
+    signal.signal(signal.SIGINT, end_all)
     # A mutant may want all memory there is.
     resource.setrlimit(resource.RLIMIT_AS, (16 << 30, resource.RLIM_INFINITY))
 

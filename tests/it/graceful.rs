@@ -1,7 +1,9 @@
 //! A shutdown that grows stronger step by step, and waiting for those who were left.
 
 use crate::common::*;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{
@@ -166,7 +168,9 @@ fn stragglers_as_a_future_outlive_the_pool() {
         pool.abandon();
         let stragglers = report.into_stragglers();
         assert_eq!(stragglers.tasks().len(), 1);
-        let stragglers = stragglers.wait_timeout(SHORT).unwrap_err();
+        let mut stragglers = stragglers.wait_timeout(SHORT).unwrap_err();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut stragglers).poll(&mut context).is_pending());
         let waiting = thread::spawn(move || pollster::block_on(stragglers));
         gate.open();
         let report = waiting.join().unwrap();

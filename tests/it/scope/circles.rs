@@ -2,7 +2,8 @@
 
 use crate::common::{Gate, OpenOnDrop, finishes};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
-use stoppable::{Shutdown, TaskError, TaskHandle, TaskId, ThreadPool};
+use std::thread;
+use stoppable::{Shutdown, Submitter, TaskError, TaskHandle, TaskId, ThreadPool};
 
 #[track_caller]
 fn assert_circle(error: &TaskError) {
@@ -279,6 +280,45 @@ fn the_error_names_all_on_the_way_round() {
             assert!(round.any(|named| named), "{text}, not {ids:?}");
             end.open();
             assert_eq!(pool.shutdown(Shutdown::Drain).completed(), 3 + idle as u64);
+        }
+    });
+}
+
+/// Who ends is found from below, in whatever lanes they are: the innermost member goes on, so the one around it
+/// ends, and so on outwards.
+#[test]
+fn a_nest_of_scopes_that_goes_on_may_be_joined() {
+    fn nest(submitter: &Submitter, depth: usize, inside: &Gate, end: &Gate) {
+        if depth == 0 {
+            inside.open();
+            return end.pass();
+        }
+        let all = submitter.scope(|s| {
+            s.submit(|_| nest(submitter, depth - 1, inside, end));
+            // Each on a worker of its own.
+            end.pass();
+        });
+        all.unwrap();
+    }
+    const DEPTH: usize = 3;
+
+    finishes(|| {
+        for _ in 0..20 {
+            let pool = ThreadPool::new(DEPTH + 2);
+            let (inside, end) = (Gate::new(), Gate::new());
+            let _end = OpenOnDrop(Arc::clone(&end));
+            let outer = pool.submit({
+                let (submitter, inside, end) =
+                    (pool.submitter(), Arc::clone(&inside), Arc::clone(&end));
+                move |_| nest(&submitter, DEPTH, &inside, &end)
+            });
+            inside.pass();
+            let joins = pool.submit(|_| outer.join());
+            joins.wait_started();
+            // Long enough for it to have asked whether that could ever end.
+            (0..100).for_each(|_| thread::yield_now());
+            end.open();
+            joins.join().unwrap().unwrap();
         }
     });
 }

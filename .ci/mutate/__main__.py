@@ -18,6 +18,8 @@ from build import MODELS, OUT, TESTS, build, binaries, copy_tree, errors, list_m
 from tests import attempt, end_all, measure
 
 NOT_TRIED = dict(outcome="not tried")
+# Tests that take longer, in seconds, are for those mutants that the others have missed.
+QUICK = 0.3
 
 
 def load_results():
@@ -33,18 +35,18 @@ def figures(mutants):
         result = results.get(mutant["name"], NOT_TRIED)
         for row in (str(pathlib.Path(mutant["file"]).parts[1]), "all"):
             rows[row][result["outcome"]] += 1
-    columns = ["caught", "caught once", "caught by a model", "missed", "does not build", "not tried"]
+    columns = ["caught", "caught once", "caught by a model", "missed", "missed so far", "does not build", "not tried"]
     print("\n| | mutants | " + " | ".join(columns) + " | caught of those that build |")
     print("|---" * (len(columns) + 3) + "|")
     for name in sorted(rows, key=lambda it: (it == "all", it)):
         row = rows[name]
         caught = sum(row[it] for it in columns if it.startswith("caught"))
-        tried = caught + row["missed"]
+        tried = caught + row["missed"] + row["missed so far"]
         share = f"{100 * caught / tried:.1f} %" if tried else ""
         print(f"| {name} | {row.total()} | " + " | ".join(str(row[it]) for it in columns) + f" | {share} |")
     for mutant in mutants:
         result = results.get(mutant["name"], {})
-        if result.get("outcome") in ("missed", "caught once"):
+        if result.get("outcome") in ("missed", "missed so far", "caught once"):
             print(f"{result['outcome']}: {mutant['name']}" + "".join(f", {it}" for it in result["once"]))
 
 
@@ -70,7 +72,7 @@ def main():
     signal.signal(signal.SIGTERM, end_all)
     signal.signal(signal.SIGINT, end_all)
     # A mutant may want all memory there is.
-    resource.setrlimit(resource.RLIMIT_AS, (16 << 30, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_AS, (8 << 30, resource.RLIM_INFINITY))
 
     stage = MODELS if options.models else TESTS
     unbuildable, paths = build(stage, mutants, functions, sources)
@@ -80,7 +82,8 @@ def main():
 
     results = load_results()
     again = ("missed", "caught once") if options.again or options.models else ()
-    todo = [it for it in mutants if results.get(it["name"], NOT_TRIED)["outcome"] in (NOT_TRIED["outcome"], *again)]
+    done = {name for name, result in results.items() if result["outcome"] not in ("missed so far", *again)}
+    todo = [it for it in mutants if it["name"] not in done]
     if options.models:
         # What no model comes to is still missed.
         todo = [it for it in todo if it["name"] in results and it["name"] not in unbuildable and it["function_of"]
@@ -92,28 +95,35 @@ def main():
     parts = [it for it in options.which if not re.fullmatch(r"\d+/\d+", it)]
     todo = [it for it in todo if not parts or any(part in it["name"] for part in parts)]
 
-    lock, apart = threading.Lock(), []
+    lock, apart, slow = threading.Lock(), [], []
 
     def note(mutant, result):
         with lock, open(OUT / "results.jsonl", "a") as file:
             file.write(json.dumps(dict(mutant=mutant["name"], **result)) + "\n")
             print(f"{result['outcome']}: {mutant['name']}", flush=True)
 
-    def try_one(mutant):
+    def try_one(mutant, is_quick=True):
         function = mutant["function_of"]
         if mutant["name"] in unbuildable:
             return note(mutant, dict(outcome="does not build"))
         if not function or function.is_apart or function.is_const and function.number not in reached:
             return apart.append(mutant)
-        those = {test: it for test, it in tests.items() if function.number in it["functions"]}
+        if is_quick and results.get(mutant["name"], NOT_TRIED)["outcome"] == "missed so far":
+            return slow.append(mutant)
+        those = {test: it for test, it in tests.items()
+                 if function.number in it["functions"] and (it["seconds"] < QUICK) == is_quick}
         start = time.monotonic()
         result = attempt(paths, those, {"STOPPABLE_MUTANT": str(mutant["number"])})
-        if options.models and result["outcome"] != "missed":
+        if result["outcome"] == "missed" and is_quick:
+            result["outcome"] = "missed so far"
+            slow.append(mutant)
+        elif result["outcome"] != "missed" and options.models:
             result["outcome"] = "caught by a model"
         note(mutant, result | dict(seconds=round(time.monotonic() - start, 1)))
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as executor:
         list(executor.map(try_one, todo))
+        list(executor.map(lambda mutant: try_one(mutant, is_quick=False), slow))
 
     tree = OUT / "apart"
     for mutant in apart:

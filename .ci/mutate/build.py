@@ -60,7 +60,7 @@ class Source:
     """A file, with the places in it that a line and a column mean."""
     TOKENS = re.compile(r"""//[^\n]*|/\*.*?\*/
         |\bb?r(\#*)".*?"\1|"(?:\\.|[^"\\])*"|'(?:\\(?:u\{\w+\}|x..|.)|[^'\\])'|[{}]""",
-                        re.DOTALL)
+                        re.DOTALL | re.VERBOSE)
 
     def __init__(self, path):
         self.text = (ROOT / path).read_text()

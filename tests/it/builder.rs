@@ -69,6 +69,9 @@ fn absurd_numbers_of_threads_are_refused() {
         assert!(error.is_too_many_threads(), "{error}");
         assert!(error.to_string().contains(&threads.to_string()));
     }
+    // This is the most, if only their names were right.
+    let error = refused(ThreadPool::builder().threads(65_535).name("\0"));
+    assert!(error.is_nul_in_name(), "{error}");
 }
 
 #[test]

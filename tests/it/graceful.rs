@@ -3,6 +3,7 @@
 use crate::common::*;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -150,6 +151,37 @@ fn from_inside_it_begins_and_returns() {
         });
         assert_eq!(task.join().unwrap(), 1);
         assert!(pool.shutdown(Shutdown::Drain).is_final());
+    });
+}
+
+/// One thread has ended, and the other one is about to: that is no reason to go on to the next step.
+#[test]
+fn a_step_is_not_over_before_the_last_thread_has_ended() {
+    finishes(|| {
+        for _ in 0..20 {
+            let (ending, end) = (Gate::new(), Gate::new());
+            let pool = ThreadPool::builder().threads(2).on_thread_stop({
+                let (ended, ending, end) =
+                    (AtomicUsize::new(0), Arc::clone(&ending), Arc::clone(&end));
+                move || {
+                    if ended.fetch_add(1, SeqCst) == 1 {
+                        ending.open();
+                        end.pass();
+                    }
+                }
+            });
+            let pool = pool.build().unwrap();
+            let opens = thread::spawn(move || {
+                ending.pass();
+                // Long enough for the first one to be gone.
+                (0..200).for_each(|_| thread::yield_now());
+                end.open();
+            });
+            let report = pool.shutdown_graceful(Graceful::new().drain(LONG).stop_all(LONG));
+            assert_eq!(report.steps().len(), 1);
+            assert!(report.is_final());
+            opens.join().unwrap();
+        }
     });
 }
 

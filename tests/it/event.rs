@@ -304,3 +304,17 @@ fn reasons_read_as_words() {
         assert_eq!(reason.to_string(), text);
     }
 }
+
+/// They are kept for as long as somebody may ask for them.
+#[test]
+fn the_words_of_a_cause_go_with_their_event() {
+    let words: Arc<str> = "in so many words".into();
+    let stop = StopEvent::new();
+    let child = stop.child();
+    stop.set_with(StopReason::Custom(Arc::clone(&words)));
+    let cause = child.cause().unwrap();
+    drop((stop, child));
+    assert_eq!(cause.reason, StopReason::Custom(Arc::clone(&words)));
+    drop(cause);
+    assert_eq!(Arc::strong_count(&words), 1);
+}

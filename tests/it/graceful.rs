@@ -4,11 +4,12 @@ use crate::common::*;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{
-    Graceful, Shutdown, ShutdownReport, Step, StopEvent, StopReason, TaskHandle, ThreadPool,
+    Graceful, Shutdown, ShutdownReport, Step, StopEvent, StopReason, Stragglers, TaskHandle,
+    ThreadPool,
 };
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -207,6 +208,62 @@ fn stragglers_as_a_future_outlive_the_pool() {
         gate.open();
         let report = waiting.join().unwrap();
         assert_eq!((report.running(), report.completed()), (0, 1));
+    });
+}
+
+/// A pool with a task that is stuck, and a report that names it; the pool is given up.
+fn abandoned(pool: ThreadPool) -> (Arc<Gate>, Stragglers) {
+    let gate = Gate::new();
+    let deaf = pool.submit({
+        let gate = Arc::clone(&gate);
+        move |_| gate.pass()
+    });
+    deaf.wait_started();
+    let report = pool.shutdown_timeout(Shutdown::StopAll, Duration::ZERO);
+    pool.abandon();
+    (gate, report.into_stragglers())
+}
+
+#[test]
+fn who_polls_for_stragglers_is_woken_by_the_end_of_the_last_thread() {
+    struct Opens(Arc<Gate>);
+    impl Wake for Opens {
+        fn wake(self: Arc<Self>) {
+            self.0.open();
+        }
+    }
+    finishes(|| {
+        let (gate, mut stragglers) = abandoned(ThreadPool::new(1));
+        let woken = Gate::new();
+        let waker = Waker::from(Arc::new(Opens(Arc::clone(&woken))));
+        let mut context = Context::from_waker(&waker);
+        assert!(Pin::new(&mut stragglers).poll(&mut context).is_pending());
+        gate.open();
+        woken.pass();
+        let Poll::Ready(report) = Pin::new(&mut stragglers).poll(&mut context) else {
+            panic!("it was woken too early");
+        };
+        assert_eq!((report.running(), report.completed()), (0, 1));
+    });
+}
+
+/// Before anybody hears of its end, and though somebody could still submit.
+#[test]
+fn the_hooks_of_an_abandoned_pool_go_with_its_last_thread() {
+    finishes(|| {
+        let drops = DropCounter::new();
+        let pool = ThreadPool::builder().threads(1).on_thread_stop({
+            let token = drops.token();
+            move || assert!(!thread::panicking(), "{token:?}")
+        });
+        let pool = pool.build().unwrap();
+        let submitter = pool.submitter();
+        let (gate, stragglers) = abandoned(pool);
+        assert_eq!(drops.count(), 0);
+        gate.open();
+        assert!(stragglers.wait().is_final());
+        assert_eq!(drops.count(), 1);
+        drop(submitter);
     });
 }
 

@@ -122,6 +122,23 @@ fn with_timings_every_task_has_waited_and_run() {
 }
 
 #[test]
+fn one_that_never_started_has_waited_until_then() {
+    finishes(|| {
+        let stuck = Stuck::with(1, |builder| builder.timings(true));
+        let began = Instant::now();
+        let pending = stuck.pool.submit(|_| ());
+        pending.cancel();
+        let most = began.elapsed();
+        stuck.release();
+        let report = stuck.pool.shutdown(Shutdown::Drain);
+        let detail = report.details().find(|detail| detail.id() == pending.id());
+        let detail = detail.expect("it is one of those that did not complete");
+        assert!(detail.waited().unwrap() <= most);
+        assert_eq!(detail.ran(), None);
+    });
+}
+
+#[test]
 fn without_timings_nothing_is_kept_of_them() {
     let pool = ThreadPool::new(1);
     pool.submit(|_| ()).wait();

@@ -14,7 +14,7 @@ at run time, and those of a function that returns an `impl Trait`, whose bodies 
 """
 
 import argparse, collections, concurrent.futures, hashlib, json, pathlib, re, resource, signal, threading, time
-from build import MODELS, OUT, TESTS, build, binaries, copy_tree, errors, list_mutants, load, mutated, save
+from build import APART, MODELS, OUT, TESTS, build, binaries, copy_tree, errors, list_mutants, load, mutated, save
 from tests import attempt, end_all, measure
 
 NOT_TRIED = dict(outcome="not tried")
@@ -61,15 +61,15 @@ def main():
     mutants, functions, sources = list_mutants()
     OUT.mkdir(parents=True, exist_ok=True)
 
+    if options.figures:
+        return figures(mutants)
     # What is known is of this code.
     names = "".join(it["name"] for it in mutants)
     code = hashlib.sha256("".join([names, *(it.text for it in sources.values())]).encode()).hexdigest()
     if load("code.json", None) != code:
         for file in [*OUT.glob("unbuildable-*.json"), *OUT.glob("tests-*.json"), *OUT.glob("results.jsonl")]:
-            file.unlink()
+            file.rename(f"{file}.old")
         save("code.json", code)
-    if options.figures:
-        return figures(mutants)
     signal.signal(signal.SIGTERM, end_all)
     signal.signal(signal.SIGINT, end_all)
     # A mutant may want all memory there is.
@@ -124,17 +124,18 @@ def main():
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as executor:
         list(executor.map(try_one, todo))
-        list(executor.map(lambda mutant: try_one(mutant, is_quick=False), slow))
 
-    tree = OUT / "apart"
     for mutant in apart:
-        copy_tree(tree)
-        (tree / mutant["file"]).write_text(mutated(sources[mutant["file"]], mutant))
-        messages = stage.build_tests(tree=tree, check=False)
+        copy_tree(APART.tree)
+        (APART.tree / mutant["file"]).write_text(mutated(sources[mutant["file"]], mutant))
+        messages = APART.build_tests(check=False)
         if errors(messages):
             note(mutant, dict(outcome="does not build"))
         else:
-            note(mutant, attempt(binaries(messages), tests, {}))
+            those = {test: it for test, it in tests.items() if test.binary == "it"}
+            note(mutant, attempt(binaries(messages), those, {}))
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as executor:
+        list(executor.map(lambda mutant: try_one(mutant, is_quick=False), slow))
     figures(mutants)
 
 

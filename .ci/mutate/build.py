@@ -22,24 +22,26 @@ class Stage:
         self.name, self.flags, self.arguments, self.targets = name, flags, arguments, targets
         self.tree = OUT / name
 
-    def cargo(self, command, *arguments, tree=None, check=True):
+    def cargo(self, command, *arguments, check=True):
         """Runs cargo, and returns the messages of the compiler."""
         environment = dict(os.environ, CARGO_TARGET_DIR=str(OUT / f"build-{self.name}"), CARGO_PROFILE_DEV_DEBUG="0",
                            # `const_eval_select`, by which a constant function can look at a variable.
                            RUSTC_BOOTSTRAP="stoppable", RUSTFLAGS="--cap-lints=allow " + self.flags)
         done = subprocess.run(["cargo", command, *arguments, *self.arguments, "--message-format=json"],
-                              cwd=tree or self.tree, env=environment, text=True,
+                              cwd=self.tree, env=environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         if check and done.returncode:
             sys.exit(done.stderr + "".join(it["message"]["rendered"] for it in errors(messages)))
         return messages
 
-    def build_tests(self, **more):
-        return self.cargo("test", "--no-run", *self.targets, **more)
+    def build_tests(self, check=True):
+        return self.cargo("test", "--no-run", *self.targets, check=check)
 
 
 TESTS = Stage("tests", "", ["--features=testing,timeline,tracing"], ["--lib", "--test=*"])
+# One at a time, and so not all of them.
+APART = Stage("apart", "", TESTS.arguments, ["--test=it"])
 MODELS = Stage("models", "--cfg loom", ["--release"], ["--lib"])
 
 

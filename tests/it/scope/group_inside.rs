@@ -119,6 +119,32 @@ fn pending_tasks_go_with_the_task_that_made_it() {
     });
 }
 
+/// Two groups inside of a group's task: both are stopped with the outer one, before its cancel returns.
+#[test]
+fn all_groups_inside_go_with_the_one_around_them() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let outer = pool.group();
+        let (submitter, gate) = (pool.submitter(), Gate::new());
+        let _open = OpenOnDrop(Arc::clone(&gate));
+        let (tell, told) = mpsc::channel();
+        let pass = Arc::clone(&gate);
+        let maker = outer.submit(move |_| {
+            let groups = [(); 3].map(|()| submitter.group());
+            tell.send(groups.each_ref().map(|group| group.submit(|_| ())))
+                .unwrap();
+            pass.pass();
+            groups.map(|group| group.wait().is_err())
+        });
+        let pending = told.recv().unwrap();
+        outer.cancel();
+        let status = pending.map(|task| task.status());
+        assert_eq!(status, [TaskStatus::NeverStarted; 3]);
+        gate.open();
+        assert_eq!(maker.outcome().into_value(), Some([true; 3]));
+    });
+}
+
 #[test]
 fn a_panic_is_re_raised_by_wait_inside() {
     finishes(|| {

@@ -14,7 +14,7 @@ at run time, and those of a function that returns an `impl Trait`, whose bodies 
 """
 
 import argparse, collections, concurrent.futures, hashlib, json, pathlib, re, resource, signal, threading, time
-from build import APART, MODELS, OUT, TESTS, build, binaries, copy_tree, errors, list_mutants, load, mutated, save
+from build import APART, OUT, TESTS, build, binaries, copy_tree, errors, list_mutants, load, mutated, save
 from tests import attempt, end_all, measure
 
 NOT_TRIED = dict(outcome="not tried")
@@ -35,14 +35,13 @@ def figures(mutants):
         result = results.get(mutant["name"], NOT_TRIED)
         for row in (str(pathlib.Path(mutant["file"]).parts[1]), "all"):
             rows[row][result["outcome"]] += 1
-    columns = ["caught", "caught by a model", "missed", "missed so far", "does not build", "not tried"]
+    columns = ["caught", "missed", "missed so far", "does not build", "not tried"]
     print("\n| | mutants | " + " | ".join(columns) + " | caught of those that build |")
     print("|---" * (len(columns) + 3) + "|")
     for name in sorted(rows, key=lambda it: (it == "all", it)):
         row = rows[name]
-        caught = sum(row[it] for it in columns if it.startswith("caught"))
-        tried = caught + row["missed"] + row["missed so far"]
-        share = f"{100 * caught / tried:.1f} %" if tried else ""
+        tried = row["caught"] + row["missed"] + row["missed so far"]
+        share = f"{100 * row['caught'] / tried:.1f} %" if tried else ""
         print(f"| {name} | {row.total()} | " + " | ".join(str(row[it]) for it in columns) + f" | {share} |")
     for mutant in mutants:
         result = results.get(mutant["name"], {})
@@ -55,7 +54,6 @@ def main():
     arguments.add_argument("which", nargs="*", help="K/N: every N-th mutant, from the K-th on; or a part of a name")
     arguments.add_argument("--jobs", type=int, default=2, help="how many mutants to try at a time")
     arguments.add_argument("--again", action="store_true", help="try those again that were missed")
-    arguments.add_argument("--models", action="store_true", help="try those that were missed with the models")
     arguments.add_argument("--figures", action="store_true", help="only say what came of it so far")
     options = arguments.parse_args()
     mutants, functions, sources = list_mutants()
@@ -67,28 +65,24 @@ def main():
     names = "".join(it["name"] for it in mutants)
     code = hashlib.sha256("".join([names, *(it.text for it in sources.values())]).encode()).hexdigest()
     if load("code.json", None) != code:
-        for file in [*OUT.glob("unbuildable-*.json"), *OUT.glob("tests-*.json"), *OUT.glob("results.jsonl")]:
-            file.rename(f"{file}.old")
+        for name in ("unbuildable.json", "tests.json", "results.jsonl"):
+            if (OUT / name).is_file():
+                (OUT / name).rename(OUT / f"{name}.old")
         save("code.json", code)
     signal.signal(signal.SIGTERM, end_all)
     signal.signal(signal.SIGINT, end_all)
     # A mutant may want all memory there is.
     resource.setrlimit(resource.RLIMIT_AS, (8 << 30, resource.RLIM_INFINITY))
 
-    stage = MODELS if options.models else TESTS
-    unbuildable, paths = build(stage, mutants, functions, sources)
-    tests = measure(stage, paths, options.jobs)
+    unbuildable, paths = build(TESTS, mutants, functions, sources)
+    tests = measure(paths, options.jobs)
     reached = {number for it in tests.values() for number in it["functions"]}
     print(f"{len(mutants)} mutants, in {len(functions)} functions of which {len(reached)} are reached by {len(tests)} tests")
 
     results = load_results()
-    again = ("missed", "missed so far") if options.again or options.models else ("missed so far",)
+    again = ("missed", "missed so far") if options.again else ("missed so far",)
     done = {name for name, result in results.items() if result["outcome"] not in again}
     todo = [it for it in mutants if it["name"] not in done]
-    if options.models:
-        # What no model comes to is still missed.
-        todo = [it for it in todo if it["name"] in results and it["name"] not in unbuildable and it["function_of"]
-                and it["function_of"].number in reached]
     for which in options.which:
         if shard := re.fullmatch(r"(\d+)/(\d+)", which):
             chosen = {it["name"] for it in mutants[int(shard[1])::int(shard[2])]}
@@ -109,7 +103,8 @@ def main():
             return note(mutant, dict(outcome="does not build"))
         if not function or function.is_apart or function.is_const and function.number not in reached:
             return apart.append(mutant)
-        if is_quick and results.get(mutant["name"], NOT_TRIED)["outcome"] == "missed so far":
+        known = results.get(mutant["name"], NOT_TRIED)["outcome"]
+        if is_quick and known == "missed so far" and not options.again:
             return slow.append(mutant)
         those = {test: it for test, it in tests.items()
                  if function.number in it["functions"] and (it["seconds"] < QUICK) == is_quick}
@@ -118,8 +113,6 @@ def main():
         if result["outcome"] == "missed" and is_quick:
             result["outcome"] = "missed so far"
             slow.append(mutant)
-        elif result["outcome"] != "missed" and options.models:
-            result["outcome"] = "caught by a model"
         note(mutant, result | dict(seconds=round(time.monotonic() - start, 1)))
 
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as executor:

@@ -4,6 +4,7 @@ import json, os, pathlib, re, subprocess, sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 OUT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve() / "mutants"
+FEATURES = "--features=testing,timeline,tracing"
 HOOK = pathlib.Path(__file__).with_name("mutant.rs")
 
 
@@ -18,16 +19,15 @@ def save(name, value):
 
 class Stage:
     """What mutants are tried with: a copy of the tree, how it is built, and which tests are in it."""
-    def __init__(self, name, flags, arguments, targets):
-        self.name, self.flags, self.arguments, self.targets = name, flags, arguments, targets
-        self.tree = OUT / name
+    def __init__(self, name, targets):
+        self.name, self.targets, self.tree = name, targets, OUT / name
 
     def cargo(self, command, *arguments, check=True):
         """Runs cargo, and returns the messages of the compiler."""
         environment = dict(os.environ, CARGO_TARGET_DIR=str(OUT / f"build-{self.name}"), CARGO_PROFILE_DEV_DEBUG="0",
                            # `const_eval_select`, by which a constant function can look at a variable.
-                           RUSTC_BOOTSTRAP="stoppable", RUSTFLAGS="--cap-lints=allow " + self.flags)
-        done = subprocess.run(["cargo", command, *arguments, *self.arguments, "--message-format=json"],
+                           RUSTC_BOOTSTRAP="stoppable", RUSTFLAGS="--cap-lints=allow")
+        done = subprocess.run(["cargo", command, *arguments, FEATURES, "--message-format=json"],
                               cwd=self.tree, env=environment, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
@@ -39,10 +39,9 @@ class Stage:
         return self.cargo("test", "--no-run", *self.targets, check=check)
 
 
-TESTS = Stage("tests", "", ["--features=testing,timeline,tracing"], ["--lib", "--test=*"])
+TESTS = Stage("tests", ["--lib", "--test=*"])
 # One at a time, and so not all of them.
-APART = Stage("apart", "", TESTS.arguments, ["--test=it"])
-MODELS = Stage("models", "--cfg loom", ["--release"], ["--lib"])
+APART = Stage("apart", ["--test=it"])
 
 
 def errors(messages):
@@ -176,7 +175,7 @@ def mutants_of(message, lines):
 
 def build(stage, mutants, functions, sources):
     """Builds the tree with all mutants that build, and says which do not, and where the tests are."""
-    known, tree = f"unbuildable-{stage.name}.json", stage.tree
+    known, tree = "unbuildable.json", stage.tree
     without = set(load(known, []))
     copy_tree(tree, but=sources)
     hook = HOOK.read_text().replace("FUNCTIONS: usize = 0", f"FUNCTIONS: usize = {len(functions)}")

@@ -6,8 +6,7 @@ from build import OUT, ROOT, load, save
 # What takes so many seconds longer than it should hangs.
 GUARD = 5
 # A mutant that a short stress finds it finds soon.
-SETTINGS = dict(STOPPABLE_STRESS_TASKS=1000, STOPPABLE_STRESS_SEEDS=1, STOPPABLE_SOAK_TASKS=20000,
-                LOOM_MAX_PREEMPTIONS=2)
+SETTINGS = dict(STOPPABLE_STRESS_TASKS=1000, STOPPABLE_STRESS_SEEDS=1, STOPPABLE_SOAK_TASKS=20000)
 # A test that fails is asked again alone, so often, before it is believed.
 CHANCES = 3
 Test = collections.namedtuple("Test", "binary name")
@@ -76,10 +75,9 @@ class Run:
         self.seconds = time.monotonic() - start
 
 
-def measure(stage, paths, jobs):
+def measure(paths, jobs):
     """How long each test takes alone, and which functions it reaches."""
-    file_name = f"tests-{stage.name}.json"
-    known = load(file_name, {})
+    known = load("tests.json", {})
     tests = []
     for binary, path in paths.items():
         listed = subprocess.run([path, "--list", "--format=terse"], stdout=subprocess.PIPE, text=True, check=True)
@@ -99,7 +97,7 @@ def measure(stage, paths, jobs):
 
     with concurrent.futures.ThreadPoolExecutor(jobs) as executor:
         list(executor.map(measure_one, tests))
-    save(file_name, known)
+    save("tests.json", known)
     for test in [it for it in tests if known["::".join(it)]["how"]]:
         print(f"left out, as it fails without any mutant: {test.binary} {test.name}")
     return {it: known["::".join(it)] for it in tests if not known["::".join(it)]["how"]}

@@ -116,12 +116,12 @@ fn those_behind_a_long_task_come_before_too_many_later_ones() {
     finishes(|| {
         for at in 2_000..2_020 {
             let pool = ThreadPool::new(2);
-            let elsewhere = Gate::new();
-            let stuck = pool.submit({
-                let elsewhere = Arc::clone(&elsewhere);
-                move |_| elsewhere.pass()
-            });
-            stuck.wait_started();
+            // Each of the workers is the one that takes the batch, in turn.
+            let gates = [Gate::new(), Gate::new()];
+            for gate in gates.clone() {
+                pool.submit(move |_| gate.pass()).wait_started();
+            }
+            gates[at % 2].open();
             // One worker takes all of it, and more and more at once.
             let behind = Gate::new();
             let handles = pool.submit_all((0..at + 64).map(|n| {
@@ -135,7 +135,7 @@ fn those_behind_a_long_task_come_before_too_many_later_ones() {
             handles[at].wait_started();
             let later = Arc::new(AtomicUsize::new(0));
             one_more(&pool.submitter(), &behind, &later);
-            elsewhere.open();
+            gates[1 - at % 2].open();
             handles.into_iter().for_each(|it| it.join().unwrap());
             let later = later.load(SeqCst);
             assert!(later < 100, "{later} later ones came first");

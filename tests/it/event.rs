@@ -305,6 +305,14 @@ fn reasons_read_as_words() {
     }
 }
 
+#[test]
+fn never_alone_cannot_be_set() {
+    let (never, stop) = (StopEvent::never(), StopEvent::new());
+    assert!(!never.can_be_set());
+    let others = [never.child(), StopEvent::any([&never, &stop]), stop];
+    assert!(others.iter().all(StopEvent::can_be_set));
+}
+
 /// They are kept for as long as somebody may ask for them.
 #[test]
 fn the_words_of_a_cause_go_with_their_event() {

@@ -109,7 +109,7 @@ fn those_behind_a_long_task_come_before_too_many_later_ones() {
             return;
         }
         let (next, behind, later) = (submitter.clone(), Arc::clone(behind), Arc::clone(later));
-        submitter.submit(move |_| one_more(&next, &behind, &later));
+        drop(submitter.submit(move |_| one_more(&next, &behind, &later)));
     }
     const TOO_MANY: usize = 1_000;
 

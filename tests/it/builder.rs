@@ -18,6 +18,33 @@ fn refused(builder: ThreadPoolBuilder) -> BuildError {
     builder.build().map(|_| ()).unwrap_err()
 }
 
+/// Each error is of one kind alone.
+#[test]
+fn the_kinds_of_errors_are_told_apart() {
+    let builder = || ThreadPool::builder().threads(1);
+    let errors = [
+        refused(builder().threads(0)),
+        refused(builder().threads(usize::MAX)),
+        refused(builder().queue_capacity(0)),
+        refused(builder().name("\0")),
+        refused(builder().stack_size(usize::MAX)),
+        refused(builder().on_thread_start(|| quiet_panic("no"))),
+    ];
+    for (kind, error) in errors.iter().enumerate() {
+        let is = [
+            error.is_zero_threads(),
+            error.is_too_many_threads(),
+            error.is_zero_capacity(),
+            error.is_nul_in_name(),
+            error.is_spawn(),
+            error.is_hook_panic(),
+        ];
+        let right: [bool; 6] = std::array::from_fn(|n| n == kind);
+        assert_eq!(is, right, "{error}");
+        assert_eq!(error.source().is_some(), error.is_spawn(), "{error}");
+    }
+}
+
 #[test]
 fn zero_threads_are_refused() {
     let error = refused(ThreadPool::builder().threads(0));
@@ -42,6 +69,9 @@ fn absurd_numbers_of_threads_are_refused() {
         assert!(error.is_too_many_threads(), "{error}");
         assert!(error.to_string().contains(&threads.to_string()));
     }
+    // This is the most, if only their names were right.
+    let error = refused(ThreadPool::builder().threads(65_535).name("\0"));
+    assert!(error.is_nul_in_name(), "{error}");
 }
 
 #[test]

@@ -538,3 +538,18 @@ fn a_task_that_has_started_takes_no_room() {
         }
     });
 }
+
+/// Why it is refused: there will never be room again.
+#[test]
+fn a_full_pool_that_is_shut_down_is_not_called_full() {
+    let Full {
+        pool,
+        pending: _pending,
+        gate: _gate,
+    } = full(1);
+    let error = pool.try_submit(|_| ()).unwrap_err();
+    assert!(error.is_full() && !error.is_shut_down());
+    pool.begin_shutdown(Shutdown::Drain);
+    let error = pool.try_submit(|_| ()).unwrap_err();
+    assert!(error.is_shut_down() && !error.is_full());
+}

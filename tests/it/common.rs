@@ -13,7 +13,16 @@ use stoppable::{StopEvent, TaskHandle, ThreadPool, ThreadPoolBuilder};
 /// more: `STOPPABLE_GUARD`, in seconds.
 fn guard() -> Duration {
     let seconds = env::var("STOPPABLE_GUARD").ok();
-    Duration::from_secs(seconds.and_then(|it| it.parse().ok()).unwrap_or(240))
+    seconds
+        .and_then(|it| it.parse().ok())
+        .map_or(GUARD, Duration::from_secs)
+}
+
+const GUARD: Duration = Duration::from_secs(240);
+
+/// Whether all of it runs under a checker that makes it slow.
+pub(crate) fn is_slow() -> bool {
+    guard() > GUARD
 }
 
 /// Runs `test` on a thread of its own, and fails if it hangs.
@@ -59,6 +68,10 @@ impl Gate {
     pub(crate) fn open(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.opened.notify_all();
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until it is open.

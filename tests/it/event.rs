@@ -304,3 +304,25 @@ fn reasons_read_as_words() {
         assert_eq!(reason.to_string(), text);
     }
 }
+
+#[test]
+fn never_alone_cannot_be_set() {
+    let (never, stop) = (StopEvent::never(), StopEvent::new());
+    assert!(!never.can_be_set());
+    let others = [never.child(), StopEvent::any([&never, &stop]), stop];
+    assert!(others.iter().all(StopEvent::can_be_set));
+}
+
+/// They are kept for as long as somebody may ask for them.
+#[test]
+fn the_words_of_a_cause_go_with_their_event() {
+    let words: Arc<str> = "in so many words".into();
+    let stop = StopEvent::new();
+    let child = stop.child();
+    stop.set_with(StopReason::Custom(Arc::clone(&words)));
+    let cause = child.cause().unwrap();
+    drop((stop, child));
+    assert_eq!(cause.reason, StopReason::Custom(Arc::clone(&words)));
+    drop(cause);
+    assert_eq!(Arc::strong_count(&words), 1);
+}

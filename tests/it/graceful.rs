@@ -1,11 +1,15 @@
 //! A shutdown that grows stronger step by step, and waiting for those who were left.
 
 use crate::common::*;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 use stoppable::{
-    Graceful, Shutdown, ShutdownReport, Step, StopEvent, StopReason, TaskHandle, ThreadPool,
+    Graceful, Shutdown, ShutdownReport, Step, StopEvent, StopReason, Stragglers, TaskHandle,
+    ThreadPool,
 };
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -151,6 +155,37 @@ fn from_inside_it_begins_and_returns() {
     });
 }
 
+/// One thread has ended, and the other one is about to: that is no reason to go on to the next step.
+#[test]
+fn a_step_is_not_over_before_the_last_thread_has_ended() {
+    finishes(|| {
+        for _ in 0..20 {
+            let (ending, end) = (Gate::new(), Gate::new());
+            let pool = ThreadPool::builder().threads(2).on_thread_stop({
+                let (ended, ending, end) =
+                    (AtomicUsize::new(0), Arc::clone(&ending), Arc::clone(&end));
+                move || {
+                    if ended.fetch_add(1, SeqCst) == 1 {
+                        ending.open();
+                        end.pass();
+                    }
+                }
+            });
+            let pool = pool.build().unwrap();
+            let opens = thread::spawn(move || {
+                ending.pass();
+                // Long enough for the first one to be gone.
+                (0..200).for_each(|_| thread::yield_now());
+                end.open();
+            });
+            let report = pool.shutdown_graceful(Graceful::new().drain(LONG).stop_all(LONG));
+            assert_eq!(report.steps().len(), 1);
+            assert!(report.is_final());
+            opens.join().unwrap();
+        }
+    });
+}
+
 #[test]
 fn stragglers_as_a_future_outlive_the_pool() {
     finishes(|| {
@@ -166,11 +201,69 @@ fn stragglers_as_a_future_outlive_the_pool() {
         pool.abandon();
         let stragglers = report.into_stragglers();
         assert_eq!(stragglers.tasks().len(), 1);
-        let stragglers = stragglers.wait_timeout(SHORT).unwrap_err();
+        let mut stragglers = stragglers.wait_timeout(SHORT).unwrap_err();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut stragglers).poll(&mut context).is_pending());
         let waiting = thread::spawn(move || pollster::block_on(stragglers));
         gate.open();
         let report = waiting.join().unwrap();
         assert_eq!((report.running(), report.completed()), (0, 1));
+    });
+}
+
+/// A pool with a task that is stuck, and a report that names it; the pool is given up.
+fn abandoned(pool: ThreadPool) -> (Arc<Gate>, Stragglers) {
+    let gate = Gate::new();
+    let deaf = pool.submit({
+        let gate = Arc::clone(&gate);
+        move |_| gate.pass()
+    });
+    deaf.wait_started();
+    let report = pool.shutdown_timeout(Shutdown::StopAll, Duration::ZERO);
+    pool.abandon();
+    (gate, report.into_stragglers())
+}
+
+#[test]
+fn who_polls_for_stragglers_is_woken_by_the_end_of_the_last_thread() {
+    struct Opens(Arc<Gate>);
+    impl Wake for Opens {
+        fn wake(self: Arc<Self>) {
+            self.0.open();
+        }
+    }
+    finishes(|| {
+        let (gate, mut stragglers) = abandoned(ThreadPool::new(1));
+        let woken = Gate::new();
+        let waker = Waker::from(Arc::new(Opens(Arc::clone(&woken))));
+        let mut context = Context::from_waker(&waker);
+        assert!(Pin::new(&mut stragglers).poll(&mut context).is_pending());
+        gate.open();
+        woken.pass();
+        let Poll::Ready(report) = Pin::new(&mut stragglers).poll(&mut context) else {
+            panic!("it was woken too early");
+        };
+        assert_eq!((report.running(), report.completed()), (0, 1));
+    });
+}
+
+/// Before anybody hears of its end, and though somebody could still submit.
+#[test]
+fn the_hooks_of_an_abandoned_pool_go_with_its_last_thread() {
+    finishes(|| {
+        let drops = DropCounter::new();
+        let pool = ThreadPool::builder().threads(1).on_thread_stop({
+            let token = drops.token();
+            move || assert!(!thread::panicking(), "{token:?}")
+        });
+        let pool = pool.build().unwrap();
+        let submitter = pool.submitter();
+        let (gate, stragglers) = abandoned(pool);
+        assert_eq!(drops.count(), 0);
+        gate.open();
+        assert!(stragglers.wait().is_final());
+        assert_eq!(drops.count(), 1);
+        drop(submitter);
     });
 }
 

@@ -1,9 +1,12 @@
 //! How soon tasks stop: asked, seen, ended; how long they wait and run; and who is live.
 
 use crate::common::*;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
-use stoppable::{Durations, Shutdown, TaskSnapshot, TaskStatus, ThreadPool};
+use stoppable::{Durations, Shutdown, StopEvent, TaskSnapshot, TaskStatus, ThreadPool};
 
 fn timed(threads: usize) -> ThreadPool {
     let pool = ThreadPool::builder().threads(threads).timings(true);
@@ -119,6 +122,23 @@ fn with_timings_every_task_has_waited_and_run() {
 }
 
 #[test]
+fn one_that_never_started_has_waited_until_then() {
+    finishes(|| {
+        let stuck = Stuck::with(1, |builder| builder.timings(true));
+        let began = Instant::now();
+        let pending = stuck.pool.submit(|_| ());
+        pending.cancel();
+        let most = began.elapsed();
+        stuck.release();
+        let report = stuck.pool.shutdown(Shutdown::Drain);
+        let detail = report.details().find(|detail| detail.id() == pending.id());
+        let detail = detail.expect("it is one of those that did not complete");
+        assert!(detail.waited().unwrap() <= most);
+        assert_eq!(detail.ran(), None);
+    });
+}
+
+#[test]
 fn without_timings_nothing_is_kept_of_them() {
     let pool = ThreadPool::new(1);
     pool.submit(|_| ()).wait();
@@ -176,6 +196,33 @@ fn what_is_live() {
         inside.open();
         pool.shutdown(Shutdown::Drain);
         assert!(pool.tasks().is_empty());
+    });
+}
+
+/// Each once, and none that has ended, however fast they come and go.
+#[test]
+fn what_is_live_while_everything_moves() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(SeqCst) {
+                    until(|| pool.stats().pending < 8);
+                    pool.submit_all((0..8).map(|_| |_: &StopEvent| ())).clear();
+                    drop(pool.submit(|_| ()));
+                }
+            });
+            while pool.stats().submitted < 20_000 {
+                let tasks = pool.tasks();
+                let ids: BTreeSet<_> = tasks.iter().map(TaskSnapshot::id).collect();
+                if ids.len() < tasks.len() || tasks.iter().any(|task| task.status().is_done()) {
+                    over.store(true, SeqCst);
+                    panic!("{tasks:?}");
+                }
+            }
+            over.store(true, SeqCst);
+        });
     });
 }
 

@@ -1,9 +1,9 @@
 //! A function over items: in order, lazily, with a bounded number of them in flight.
 
-use crate::common::{DropCounter, Stuck, finishes, quiet_panic};
-use std::sync::Arc;
+use crate::common::{DropCounter, Gate, Stuck, finishes, poll, quiet_panic};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use stoppable::{Shutdown, ThreadPool};
+use std::sync::{Arc, mpsc};
+use stoppable::{Shutdown, StopReason, ThreadPool};
 
 #[test]
 fn results_come_in_order_of_the_items_each_once() {
@@ -35,6 +35,42 @@ fn it_is_lazy_and_bounded() {
             let ahead = fetched.load(Ordering::Relaxed) - n;
             assert!((1..=10_000).contains(&ahead), "{ahead}");
         }
+    });
+}
+
+/// Never more than so many are fetched and not yielded, and at first as many.
+#[test]
+fn so_many_are_in_flight() {
+    finishes(|| {
+        for most in [1, 2, 3, 7, 64, 65, 300] {
+            let pool = ThreadPool::new(2);
+            let yielded = Arc::new(AtomicUsize::new(0));
+            let in_flight = Arc::new(AtomicUsize::new(0));
+            let items = (0..1_000_usize).inspect({
+                let (yielded, in_flight) = (Arc::clone(&yielded), Arc::clone(&in_flight));
+                move |n| {
+                    let now = n + 1 - yielded.load(Ordering::Relaxed);
+                    in_flight.fetch_max(now, Ordering::Relaxed);
+                }
+            });
+            let mut all = pool.map(items, |n, _| n).in_flight(most);
+            assert_eq!(all.size_hint(), (0, Some(1_000)));
+            for n in 0..1_000 {
+                assert_eq!(all.next().unwrap().unwrap(), n);
+                yielded.fetch_add(1, Ordering::Relaxed);
+                assert_eq!(in_flight.load(Ordering::Relaxed), most);
+                let (least, left) = all.size_hint();
+                assert!(least < most && left == Some(999 - n));
+                if n == 0 {
+                    assert_eq!(least, most - 1);
+                }
+            }
+            assert!(all.next().is_none());
+        }
+        assert_eq!(
+            ThreadPool::new(1).map(0.., |_: u64, _| ()).size_hint().1,
+            None
+        );
     });
 }
 
@@ -84,6 +120,31 @@ fn dropped_it_cancels_what_is_in_flight() {
         );
         // One was submitted that was stuck, and had no token.
         assert_eq!(drops.count() as u64, stats.submitted - 1);
+    });
+}
+
+/// The one that runs, and those that are pending.
+#[test]
+fn dropped_it_stops_each_of_those_in_flight() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let (started, (say, said)) = (Gate::new(), mpsc::channel());
+        let starts = Arc::clone(&started);
+        let mut all = pool
+            .map(0..10, move |n, stop| {
+                if n == 1 {
+                    starts.open();
+                    poll(stop);
+                    say.send(stop.cause().unwrap().reason).unwrap();
+                }
+            })
+            .in_flight(5);
+        all.next().unwrap().unwrap();
+        started.pass();
+        drop(all);
+        assert_eq!(said.recv().unwrap(), StopReason::Dropped);
+        let stats = pool.shutdown(Shutdown::Drain).stats();
+        assert_eq!((stats.submitted, stats.never_started), (5, 3));
     });
 }
 

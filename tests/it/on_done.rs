@@ -212,6 +212,34 @@ fn several_hear_in_the_order_in_which_they_were_added() {
     });
 }
 
+/// Who waits for the task does not wait for anybody's code.
+#[test]
+fn who_waits_is_told_before_it_is_called() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        for _ in 0..20 {
+            let (end, waited) = (Gate::new(), Gate::new());
+            let task = pool.submit({
+                let end = Arc::clone(&end);
+                move |_| end.pass()
+            });
+            task.on_done({
+                let waited = Arc::clone(&waited);
+                move |_| waited.pass()
+            });
+            thread::scope(|threads| {
+                threads.spawn(|| {
+                    task.wait();
+                    waited.open();
+                });
+                // Long enough for it to wait.
+                (0..200).for_each(|_| thread::yield_now());
+                end.open();
+            });
+        }
+    });
+}
+
 #[test]
 fn panics_in_it_and_in_its_drops_are_contained() {
     type Bad = fn(&TaskHandle<()>);

@@ -181,6 +181,56 @@ fn a_waker_that_panics_disturbs_nobody() {
     assert_eq!((counts.get(), drops.count()), (6, 9));
 }
 
+/// Those who wait are told before anybody else's code runs, whoever came first.
+#[test]
+fn it_is_woken_before_the_callbacks() {
+    finishes(|| {
+        let stop = StopEvent::new();
+        let (counts, waker) = Counts::new();
+        let woken = Arc::new(AtomicUsize::new(0));
+        let mut callbacks = Vec::new();
+        let mut futures = Vec::new();
+        for _ in 0..3 {
+            let (counts, woken) = (Arc::clone(&counts), Arc::clone(&woken));
+            callbacks.push(stop.on_set(move || {
+                woken.fetch_add(counts.get(), Ordering::SeqCst);
+            }));
+            let mut future = stop.stopped();
+            assert_eq!(poll(&mut future, &waker), Poll::Pending);
+            futures.push(future);
+        }
+        stop.set();
+        // Each of the callbacks has found all three woken.
+        assert_eq!(woken.load(Ordering::SeqCst), 9);
+    });
+}
+
+/// One that was not needed any more.
+#[test]
+fn a_waker_that_panics_when_dropped_disturbs_nobody() {
+    struct Bad(DropCounter);
+    impl Wake for Bad {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            drop(self.0.token());
+            quiet_panic("a waker's drop");
+        }
+    }
+    let stop = StopEvent::new();
+    let drops = DropCounter::new();
+    let mut future = stop.stopped();
+    let waker = Waker::from(Arc::new(Bad(drops.clone())));
+    assert_eq!(poll(&mut future, &waker), Poll::Pending);
+    // Now the future has the last one.
+    drop(waker);
+    assert_eq!(drops.count(), 0);
+    drop(future);
+    assert_eq!(drops.count(), 1);
+    assert!(stop.set());
+}
+
 /// A waker may do anything: register, set another event, drop the last handle.
 #[test]
 fn a_waker_may_use_events() {

@@ -2,7 +2,7 @@
 
 use crate::common::*;
 use std::sync::Arc;
-use stoppable::{Shutdown, StopEvent, TaskStatus, ThreadPool};
+use stoppable::{Shutdown, StopEvent, TaskStatus, ThreadPool, TimelineTask};
 
 #[test]
 fn every_task_is_recorded_once_with_its_times_in_order() {
@@ -62,7 +62,10 @@ fn every_task_is_recorded_once_with_its_times_in_order() {
                 "{task:?}"
             );
         }
-        assert!(timeline.tasks().iter().any(|task| task.depth() == 1));
+        // One waited for another one inside of its worker.
+        let nested = timeline.tasks().iter().filter(|task| task.depth() > 0);
+        assert!(nested.map(TimelineTask::depth).eq([1]));
+        assert_eq!(timeline.threads(), 2);
         assert!(timeline.svg().contains("deaf") && timeline.trace_json().contains("deaf"));
     });
 }

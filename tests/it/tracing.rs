@@ -100,5 +100,8 @@ fn many_that_are_cancelled_at_once_are_one_line() {
         let cancelled = lines_of("count=1234");
         assert_eq!(cancelled.len(), 1);
         assert!(cancelled[0].contains("pending tasks were cancelled"));
+        // None of them are no line.
+        assert_eq!(stuck.pool.cancel_pending(), 0);
+        assert_eq!(lines_of("count=0 "), [""; 0]);
     });
 }

@@ -99,6 +99,50 @@ fn lengthen_by(pool: &ThreadPool, len: usize) {
     }
 }
 
+/// A worker is in the middle of a long task, and has the rest of its run in its hand. The other one takes what was
+/// submitted later, of which there is no end: those behind the long task have their turn all the same.
+#[test]
+fn those_behind_a_long_task_come_before_too_many_later_ones() {
+    /// Runs another one after itself, until those behind the long task have run; counts.
+    fn one_more(submitter: &Submitter, behind: &Arc<Gate>, later: &Arc<AtomicUsize>) {
+        if behind.is_open() || later.fetch_add(1, SeqCst) == TOO_MANY {
+            return;
+        }
+        let (next, behind, later) = (submitter.clone(), Arc::clone(behind), Arc::clone(later));
+        drop(submitter.submit(move |_| one_more(&next, &behind, &later)));
+    }
+    const TOO_MANY: usize = 1_000;
+
+    finishes(|| {
+        for at in 2_000..2_020 {
+            let pool = ThreadPool::new(2);
+            // Each of the workers is the one that takes the batch, in turn.
+            let gates = [Gate::new(), Gate::new()];
+            for gate in gates.clone() {
+                pool.submit(move |_| gate.pass()).wait_started();
+            }
+            gates[at % 2].open();
+            // One worker takes all of it, and more and more at once.
+            let behind = Gate::new();
+            let handles = pool.submit_all((0..at + 64).map(|n| {
+                let behind = Arc::clone(&behind);
+                move |_: &StopEvent| match n {
+                    n if n == at => behind.pass(),
+                    n if n == at + 1 => behind.open(),
+                    _ => {}
+                }
+            }));
+            handles[at].wait_started();
+            let later = Arc::new(AtomicUsize::new(0));
+            one_more(&pool.submitter(), &behind, &later);
+            gates[1 - at % 2].open();
+            handles.into_iter().for_each(|it| it.join().unwrap());
+            let later = later.load(SeqCst);
+            assert!(later < 100, "{later} later ones came first");
+        }
+    });
+}
+
 /// As many tasks as there are workers meet at a barrier, wherever in the batch they are: so each
 /// worker gets one of them, though one had them all in its hand.
 #[test]

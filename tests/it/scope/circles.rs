@@ -1,8 +1,9 @@
 //! Joins that could never end, because the scope of the joined task waits for the one that joins.
 
-use crate::common::{Gate, finishes};
+use crate::common::{Gate, OpenOnDrop, finishes};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
-use stoppable::{Shutdown, TaskError, TaskHandle, ThreadPool};
+use std::thread;
+use stoppable::{Shutdown, Submitter, TaskError, TaskHandle, TaskId, ThreadPool};
 
 #[track_caller]
 fn assert_circle(error: &TaskError) {
@@ -219,6 +220,105 @@ fn a_task_of_a_scope_may_join_others() {
                 all.unwrap()
             });
             assert_eq!(outer.join().unwrap(), 7);
+        }
+    });
+}
+
+/// The surrounding task is in the middle of its scope, and joins nobody: it has to wait for its member, which joins
+/// a third task, which joins it. Whoever of them closes the circle, the error names all three, in order.
+#[test]
+fn the_error_names_all_on_the_way_round() {
+    finishes(|| {
+        // Idle tasks keep workers, so that the others are in other lanes.
+        for idle in [0, 1, 2] {
+            let pool = ThreadPool::new(3 + idle);
+            let end = Gate::new();
+            let _end = OpenOnDrop(Arc::clone(&end));
+            for _ in 0..idle {
+                let end = Arc::clone(&end);
+                pool.submit(move |_| end.pass()).wait_started();
+            }
+            let (tell, told) = mpsc::channel::<TaskHandle<()>>();
+            let told = Mutex::new(told);
+            let (say, said) = mpsc::channel();
+            let say_member = say.clone();
+            let third = pool.submit(move |_| {
+                if let Err(error) = told.lock().unwrap().recv().unwrap().join() {
+                    say.send(error).unwrap();
+                }
+            });
+            third.wait_started();
+            let mut ids = vec![third.id()];
+            let (tell_id, told_id) = mpsc::channel();
+            let (submitter, pass) = (pool.submitter(), Arc::clone(&end));
+            let outer = pool.submit(move |_| {
+                let all = submitter.scope(|s| {
+                    let member = s.submit(|_| {
+                        if let Err(error) = third.join() {
+                            say_member.send(error).unwrap();
+                        }
+                    });
+                    // It is here that it waits, in sight of nobody.
+                    tell_id.send(member.id()).unwrap();
+                    pass.pass();
+                });
+                all.unwrap();
+            });
+            ids.extend([outer.id(), told_id.recv().unwrap()]);
+            tell.send(outer).unwrap();
+            let error = said.recv().unwrap();
+            assert_circle(&error);
+            let text = error.to_string();
+            let named = |ids: &[TaskId]| {
+                let ids: Vec<_> = ids.iter().map(TaskId::to_string).collect();
+                text.ends_with(&format!("({})", ids.join(" → ")))
+            };
+            let mut round = (0..3).map(|_| {
+                ids.rotate_left(1);
+                named(&ids)
+            });
+            assert!(round.any(|named| named), "{text}, not {ids:?}");
+            end.open();
+            assert_eq!(pool.shutdown(Shutdown::Drain).completed(), 3 + idle as u64);
+        }
+    });
+}
+
+/// Who ends is found from below, in whatever lanes they are: the innermost member goes on, so the one around it
+/// ends, and so on outwards.
+#[test]
+fn a_nest_of_scopes_that_goes_on_may_be_joined() {
+    fn nest(submitter: &Submitter, depth: usize, inside: &Gate, end: &Gate) {
+        if depth == 0 {
+            inside.open();
+            return end.pass();
+        }
+        let all = submitter.scope(|s| {
+            s.submit(|_| nest(submitter, depth - 1, inside, end));
+            // Each on a worker of its own.
+            end.pass();
+        });
+        all.unwrap();
+    }
+    const DEPTH: usize = 3;
+
+    finishes(|| {
+        for _ in 0..20 {
+            let pool = ThreadPool::new(DEPTH + 2);
+            let (inside, end) = (Gate::new(), Gate::new());
+            let _end = OpenOnDrop(Arc::clone(&end));
+            let outer = pool.submit({
+                let (submitter, inside, end) =
+                    (pool.submitter(), Arc::clone(&inside), Arc::clone(&end));
+                move |_| nest(&submitter, DEPTH, &inside, &end)
+            });
+            inside.pass();
+            let joins = pool.submit(|_| outer.join());
+            joins.wait_started();
+            // Long enough for it to have asked whether that could ever end.
+            (0..100).for_each(|_| thread::yield_now());
+            end.open();
+            joins.join().unwrap().unwrap();
         }
     });
 }

@@ -1,9 +1,10 @@
 //! Groups that are owned: made, fed and waited for by tasks of their own pool.
 
 use super::text_of;
-use crate::common::{DropCounter, Gate, Stuck, finishes, quiet_panic, until};
+use crate::common::{DropCounter, Gate, OpenOnDrop, Stuck, finishes, quiet_panic, until};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 use stoppable::{Shutdown, StopEvent, StopReason, TaskGroup, TaskHandle, TaskStatus, ThreadPool};
 
@@ -115,6 +116,32 @@ fn pending_tasks_go_with_the_task_that_made_it() {
         assert_eq!(pending.status(), TaskStatus::NeverStarted);
         gate.open();
         assert_eq!(maker.outcome().into_value(), Some(true));
+    });
+}
+
+/// Two groups inside of a group's task: both are stopped with the outer one, before its cancel returns.
+#[test]
+fn all_groups_inside_go_with_the_one_around_them() {
+    finishes(|| {
+        let pool = ThreadPool::new(1);
+        let outer = pool.group();
+        let (submitter, gate) = (pool.submitter(), Gate::new());
+        let _open = OpenOnDrop(Arc::clone(&gate));
+        let (tell, told) = mpsc::channel();
+        let pass = Arc::clone(&gate);
+        let maker = outer.submit(move |_| {
+            let groups = [(); 3].map(|()| submitter.group());
+            tell.send(groups.each_ref().map(|group| group.submit(|_| ())))
+                .unwrap();
+            pass.pass();
+            groups.map(|group| group.wait().is_err())
+        });
+        let pending = told.recv().unwrap();
+        outer.cancel();
+        let status = pending.map(|task| task.status());
+        assert_eq!(status, [TaskStatus::NeverStarted; 3]);
+        gate.open();
+        assert_eq!(maker.outcome().into_value(), Some([true; 3]));
     });
 }
 
@@ -237,7 +264,37 @@ fn a_task_that_waits_for_its_own_group_panics() {
             let group = Arc::clone(&group);
             move |_| drop(group.wait())
         });
-        assert!(own.join().unwrap_err().is_panicked());
+        let id = own.id();
+        let text = own.join().unwrap_err().to_string();
+        let why = format!("not waited for: it waits for the task that waits for it ({id})");
+        assert!(text.ends_with(&why), "{text}");
+    });
+}
+
+/// A task of some other group joins the one that waits for a group: that is no circle.
+#[test]
+fn a_task_that_waits_for_one_group_may_be_joined_by_another_ones() {
+    finishes(|| {
+        for _ in 0..20 {
+            let pool = ThreadPool::new(3);
+            let end = Gate::new();
+            let _end = OpenOnDrop(Arc::clone(&end));
+            let (waited_for, others) = (pool.group(), pool.group());
+            let goes_on = waited_for.submit({
+                let end = Arc::clone(&end);
+                move |_| end.pass()
+            });
+            goes_on.wait_started();
+            let waits = pool.submit(move |_| waited_for.wait());
+            waits.wait_started();
+            let joins = others.submit(move |_| waits.join().unwrap());
+            joins.wait_started();
+            // Long enough for both of them to have asked whether that could ever end.
+            (0..200).for_each(|_| thread::yield_now());
+            end.open();
+            joins.join().unwrap().unwrap();
+            others.wait().unwrap();
+        }
     });
 }
 

@@ -252,7 +252,7 @@ fn random_tasks() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        let panics = random % 1000 == 0;
+        let panics = random.is_multiple_of(1000);
         held.push_back(pool.submit(move |stop| {
             if panics {
                 // Past the panic hook, which would print.

@@ -179,7 +179,8 @@ where
 
 impl<I: Iterator, F, T> Drop for Map<I, F, T> {
     fn drop(&mut self) {
-        for handle in &self.flying {
+        // The latest first: one that runs is followed by none that is pending.
+        for handle in self.flying.iter().rev() {
             let canceller = handle.canceller();
             canceller.cancel_from(StopReason::Dropped, self.location);
         }

@@ -1081,8 +1081,9 @@ fn thousands_of_pools_leave_no_thread() {
         }
         assert_eq!(STARTED.load(SeqCst), 2 * POOLS);
         assert_eq!(STOPPED.load(SeqCst), 2 * POOLS);
+        // Who has joined a thread may find it here for a moment yet.
         #[cfg(target_os = "linux")]
-        assert_eq!(threads_named("ephemeral"), 0);
+        until(|| threads_named("ephemeral") == 0);
     });
 }
 

@@ -49,7 +49,8 @@ fn role() {
     let started = starts.load(SeqCst);
     assert!((1..64).contains(&started), "{started} were started");
     assert_eq!(stops.load(SeqCst), started);
-    assert_eq!(threads_named("crowd"), 0, "threads are left");
+    // Who has joined a thread may find it here for a moment yet.
+    crate::common::until(|| threads_named("crowd") == 0);
     // With fewer it works.
     let pool = ThreadPool::builder()
         .threads(3)

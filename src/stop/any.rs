@@ -23,6 +23,7 @@ static ANY: Kind = Kind {
     polled: Kind::NOT_COUNTED,
     expire: Kind::NEVER_EXPIRES,
     side: offset_of!(Any, side),
+    embedder: Kind::NO_EMBEDDER,
 };
 
 /// # Safety

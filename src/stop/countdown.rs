@@ -36,6 +36,7 @@ static COUNTDOWN: Kind = Kind {
     polled,
     expire: Kind::NEVER_EXPIRES,
     side: offset_of!(Countdown, side),
+    embedder: Kind::NO_EMBEDDER,
 };
 
 /// # Safety

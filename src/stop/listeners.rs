@@ -8,9 +8,8 @@
 //! see [`NodeRef::listen`](super::node::NodeRef::listen).
 
 use super::ambient::contained;
-use super::clock::Stamp;
 use super::wait::Place;
-use crate::sync::{Arc, AtomicU64, Mutex, Ordering};
+use crate::sync::{Arc, Mutex};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
@@ -46,9 +45,6 @@ pub(crate) struct Key(u64);
 
 pub(crate) struct Listeners {
     inner: Mutex<Inner>,
-    /// When a task to which the node was given first saw it set: a stamp, or zero. Few nodes are seen set,
-    /// so it has its place here.
-    seen: AtomicU64,
 }
 
 struct Inner {
@@ -85,7 +81,6 @@ impl Listeners {
                 above: Vec::new(),
                 waker: None,
             }),
-            seen: AtomicU64::new(0),
         }
     }
 
@@ -100,18 +95,6 @@ impl Listeners {
             inner.others.insert(key, entry);
         }
         key
-    }
-
-    pub(super) fn note_seen(&self, now: Stamp) {
-        // Relaxed: who reads the stamp has seen the bit that says that there is one (`State::note_seen`).
-        let _ = self
-            .seen
-            .compare_exchange(0, now.bits(), Ordering::Relaxed, Ordering::Relaxed);
-    }
-
-    pub(super) fn seen_at(&self) -> Option<Stamp> {
-        // Relaxed: as above.
-        Stamp::from_bits(self.seen.load(Ordering::Relaxed))
     }
 
     pub(super) fn keep(&self, mut above: Vec<Place>) {

@@ -38,11 +38,13 @@
 
 use super::cause::{StopCause, StopReason};
 use super::cause_cell::CauseCell;
+use super::clock::Stamp;
 use super::listeners::Listeners;
 pub(crate) use super::node_ref::{Hoard, NodeRef};
 use super::timer::Timer;
 use crate::once::OnceArc;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use std::any::Any;
 use std::ptr::NonNull;
 
 /// The node's own stop flag.
@@ -85,6 +87,8 @@ pub(crate) struct Kind {
     pub(crate) expire: fn(&NodeRef, Timer, &StopCause),
     /// How far behind a node that stands alone its [`Side`] lies, in bytes.
     pub(crate) side: usize,
+    /// What the embedder wants to find again from its nodes.
+    pub(crate) embedder: &'static (dyn Any + Send + Sync),
 }
 
 impl Kind {
@@ -92,6 +96,8 @@ impl Kind {
     pub(crate) const NO_OTHERS: fn(&NodeRef) -> &[NodeRef] = |_| &[];
     /// For nodes that do not count polls.
     pub(crate) const NOT_COUNTED: fn(&NodeRef) = |_| {};
+    /// For embedders that want nothing.
+    pub(crate) const NO_EMBEDDER: &'static (dyn Any + Send + Sync) = &();
     /// For nodes that are only set.
     pub(crate) const NEVER_EXPIRES: fn(&NodeRef, Timer, &StopCause) = |_, _, _| {};
 }
@@ -112,6 +118,8 @@ pub(crate) struct Node {
 pub(crate) struct Solo {
     node: Node,
     pub(super) kind: &'static Kind,
+    /// Beside the word, which whoever sees the stop writes as well, and not on the side, which the setter is writing just then.
+    pub(super) seen: Seen,
 }
 
 /// A node in a slab.
@@ -119,7 +127,7 @@ pub(crate) struct Solo {
 pub(crate) struct Member {
     node: Node,
     /// Most are never stopped and never waited for.
-    pub(super) side: OnceArc<Side>,
+    pub(super) apart: OnceArc<Apart>,
 }
 
 /// What a slab begins with.
@@ -134,6 +142,38 @@ pub(crate) struct Head {
 pub(crate) struct Side {
     pub(super) cause: CauseCell,
     pub(super) listeners: OnceArc<Listeners>,
+}
+
+/// What a node in a slab has besides.
+pub(crate) struct Apart {
+    pub(super) side: Side,
+    pub(super) seen: Seen,
+}
+
+impl Apart {
+    pub(super) fn new() -> Apart {
+        Apart {
+            side: Side::new(),
+            seen: Seen(AtomicU64::new(0)),
+        }
+    }
+}
+
+/// When a task to which the node was given first saw it set: a stamp, or zero.
+pub(crate) struct Seen(AtomicU64);
+
+impl Seen {
+    pub(super) fn note(&self, now: Stamp) {
+        // Relaxed: who reads the stamp has seen the bit that says that there is one (`State::note_seen`).
+        let _ = self
+            .0
+            .compare_exchange(0, now.bits(), Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> Option<Stamp> {
+        // Relaxed: as above.
+        Stamp::from_bits(self.0.load(Ordering::Relaxed))
+    }
 }
 
 impl Side {
@@ -158,6 +198,7 @@ impl Solo {
                 parent,
             },
             kind,
+            seen: Seen(AtomicU64::new(0)),
         }
     }
 
@@ -191,7 +232,7 @@ impl Member {
                 count: AtomicU32::new(steps),
                 parent,
             },
-            side: OnceArc::new(),
+            apart: OnceArc::new(),
         }
     }
 

@@ -8,8 +8,8 @@ use super::cause::{StopCause, StopReason};
 use super::clock::Stamp;
 use super::listeners::{Key, Listen, Listeners, Topic};
 use super::node::{
-    CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, NESTED, Node, SET, SPECIAL, STEP, Side, Solo,
-    TIMED,
+    Apart, CAUSED, Head, IN_SLAB, Kind, LISTENED, Member, NESTED, Node, SET, SPECIAL, STEP, Side,
+    Solo, TIMED,
 };
 use super::timer::{self, Timer};
 use super::wait::Place;
@@ -34,6 +34,7 @@ static PLAIN: Kind = Kind {
     polled: Kind::NOT_COUNTED,
     expire: Kind::NEVER_EXPIRES,
     side: offset_of!(Plain, side),
+    embedder: Kind::NO_EMBEDDER,
 };
 
 /// A node that stands alone.
@@ -188,16 +189,21 @@ impl NodeRef {
 
     fn side(&self) -> Option<&Side> {
         match self.head() {
-            Some(_) => self.member().side.get(),
+            Some(_) => Some(&self.member().apart.get()?.side),
             None => Some(self.solo_side()),
         }
     }
 
     fn side_or_new(&self) -> &Side {
         match self.head() {
-            Some(_) => self.member().side.get_or_init(|| Arc::new(Side::new())),
+            Some(_) => &self.apart_or_new().side,
             None => self.solo_side(),
         }
+    }
+
+    fn apart_or_new(&self) -> &Apart {
+        let apart = &self.member().apart;
+        apart.get_or_init(|| Arc::new(Apart::new()))
     }
 
     fn listeners(&self) -> Option<&Listeners> {
@@ -535,17 +541,21 @@ impl NodeRef {
     /// Notes when the one to whom this node was given first saw it set.
     pub(crate) fn stamp_seen(&self) {
         let now = Stamp::now();
-        // With its cause, it has a side that will be dropped.
-        if self.cause().is_some() {
-            let list = &self.side_or_new().listeners;
-            let list = list.get_or_init(|| Arc::new(Listeners::new()));
-            list.note_seen(now);
+        if self.head().is_none() {
+            // Without a look at the cause, which who has set the node may be about to write.
+            self.solo().seen.note(now);
+        } else if self.cause().is_some() {
+            // With its cause, a node in a slab has a side that will be dropped.
+            self.apart_or_new().seen.note(now);
         }
     }
 
     /// When that was.
     pub(crate) fn seen_at(&self) -> Option<Stamp> {
-        self.listeners()?.seen_at()
+        match self.head() {
+            Some(_) => self.member().apart.get()?.seen.get(),
+            None => self.solo().seen.get(),
+        }
     }
 
     /// The causes of those ancestors whose own flag is set. What is above one of them is left out: a task

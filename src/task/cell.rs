@@ -36,7 +36,6 @@ use std::time::{Duration, Instant};
 #[repr(C)]
 struct Header {
     node: Solo,
-    table: &'static Table,
     id: TaskId,
 }
 
@@ -142,8 +141,11 @@ where
         offset_of!(Cell<F, T, X>, contents),
         if X::ANY { Some(find::<F, T, X>) } else { None },
     );
-    const KIND: &'static Kind =
-        &super::life::kind(free_cell::<F, T, X>, offset_of!(Cell<F, T, X>, side));
+    const KIND: &'static Kind = &super::life::kind(
+        free_cell::<F, T, X>,
+        offset_of!(Cell<F, T, X>, side),
+        Self::TABLE,
+    );
 }
 
 /// # Safety
@@ -222,7 +224,6 @@ impl TaskRef {
         let cell = Cell::<F, T, X> {
             header: Header {
                 node: Solo::new(word, count, Of::<F, T, X>::KIND, Some(parent)),
-                table: Of::<F, T, X>::TABLE,
                 id,
             },
             contents: Contents::closure(closure),
@@ -306,7 +307,12 @@ impl TaskRef {
     fn table(&self) -> &'static Table {
         match slab::around(self) {
             Some(slab) => slab.table(),
-            None => self.header().table,
+            None => {
+                let table = ptr::from_ref(self.node().kind().embedder).cast();
+                // SAFETY: a task that lies alone was made by `TaskRef::new` with a kind that `life::kind` has
+                // made, whose embedder is a `Table`.
+                unsafe { &*table }
+            }
         }
     }
 

@@ -80,6 +80,7 @@ static HOME: Kind = Kind {
     polled: Kind::NOT_COUNTED,
     expire: Kind::NEVER_EXPIRES,
     side: offset_of!(Home, side),
+    embedder: Kind::NO_EMBEDDER,
 };
 
 fn raise_home(node: &NodeRef, cause: &StopCause) -> bool {

@@ -12,6 +12,7 @@
 )]
 
 use super::cell::{Left, TaskRef};
+use super::contents::Table;
 use super::group::{GroupRef, group_of};
 use super::home::Home;
 use super::slab::Lent;
@@ -328,6 +329,7 @@ pub enum CancelOutcome {
 pub(super) const fn kind(
     free: unsafe fn(NonNull<Node>, &mut Vec<NodeRef>) -> Option<NodeRef>,
     side: usize,
+    table: &'static Table,
 ) -> Kind {
     Kind {
         free,
@@ -338,6 +340,7 @@ pub(super) const fn kind(
         polled: Kind::NOT_COUNTED,
         expire,
         side,
+        embedder: table,
     }
 }
 

@@ -75,7 +75,7 @@ where
     F: FnOnce(&StopEvent) -> T,
 {
     const TABLE: &'static Table = &Table::of::<F, T>(offset_of!(Cell<F, T>, contents), None);
-    const KIND: &'static Kind = &super::life::kind(free_slab::<F, T>, 0);
+    const KIND: &'static Kind = &super::life::kind(free_slab::<F, T>, 0, Self::TABLE);
     /// Where the first cell lies.
     const BEGIN: usize = size_of::<Slab>().next_multiple_of(align_of::<Cell<F, T>>());
     const ROOM: usize = {

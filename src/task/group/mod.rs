@@ -108,6 +108,7 @@ static GROUP: Kind = Kind {
     polled: Kind::NOT_COUNTED,
     expire: Kind::NEVER_EXPIRES,
     side: offset_of!(Group, side),
+    embedder: Kind::NO_EMBEDDER,
 };
 
 fn raise_group(node: &NodeRef, cause: &StopCause) -> bool {

@@ -8,8 +8,8 @@
 //! not in the node itself.
 //!
 //! ```text
-//! alone      │ node │ kind │ what the embedder has … │ side: cause, listeners
-//! in a slab  │ head: count, kind │ … │ node │ side, once there is one │ … │ node │ side │ …
+//! alone      │ node │ kind │ seen │ what the embedder has … │ side: cause, listeners
+//! in a slab  │ head: count, kind │ … │ node │ apart: side, seen, once they are there │ … │ node │ apart │ …
 //! ```
 //!
 //! # The word

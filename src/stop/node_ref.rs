@@ -542,11 +542,14 @@ impl NodeRef {
     pub(crate) fn stamp_seen(&self) {
         let now = Stamp::now();
         if self.head().is_none() {
-            // Without a look at the cause, which who has set the node may be about to write.
             self.solo().seen.note(now);
-        } else if self.cause().is_some() {
-            // With its cause, a node in a slab has a side that will be dropped.
+        } else {
             self.apart_or_new().seen.note(now);
+        }
+        // Relaxed: a hint. What is seen now was set by an ancestor, and that one's cause is to stay, though another
+        // be set later whose cause is older. A node that was set itself has its cause, or is about to get it: nobody waits for that.
+        if self.word().load(Ordering::Relaxed) & CAUSED == 0 {
+            let _ = self.cause();
         }
     }
 

@@ -308,7 +308,9 @@ impl TaskRef {
         match slab::around(self) {
             Some(slab) => slab.table(),
             None => {
-                let table = ptr::from_ref(self.node().kind().embedder).cast();
+                let embedder = self.node().kind().embedder;
+                debug_assert!(embedder.is::<Table>());
+                let table = ptr::from_ref(embedder).cast::<Table>();
                 // SAFETY: a task that lies alone was made by `TaskRef::new` with a kind that `life::kind` has
                 // made, whose embedder is a `Table`.
                 unsafe { &*table }

@@ -3,6 +3,7 @@
 use super::shared::Core;
 use super::worker::{Post, Shown};
 use crate::report::ledger::Exceptions;
+use crate::report::tick::Tick;
 use crate::report::{Ending, Parts, ShutdownReport, Stats, Straggler, TaskSnapshot, TaskStatus};
 use crate::stop::clock::Stamp;
 use crate::sync::{Arc, yield_now};
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 impl Core {
     /// The tasks that have not ended: those that run, and then those that are pending, in order.
     pub(super) fn tasks(&self) -> Vec<TaskSnapshot> {
-        let (now, balance) = (Stamp::now(), self.balance());
+        let (now, balance) = (Moment::now(), self.balance());
         let running = balance.running.iter();
         let running = running.map(|(task, since)| snapshot(task, *since, now));
         let pending = balance.pending.iter().map(|task| snapshot(task, None, now));
@@ -34,7 +35,7 @@ impl Core {
             exceptions,
         } = self.balance();
         let shared = &self.shared;
-        let now = Stamp::now();
+        let now = Moment::now();
         let stragglers = running
             .iter()
             .map(|(task, since)| Straggler::new(snapshot(task, *since, now)));
@@ -103,9 +104,26 @@ fn all_are<'a>(tasks: impl IntoIterator<Item = &'a TaskRef>, status: TaskStatus)
     tasks.all(|task| task.state().load().status() == status)
 }
 
+/// A moment, as both clocks have it.
+#[derive(Clone, Copy)]
+struct Moment {
+    stamp: Stamp,
+    tick: Tick,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Moment {
+            stamp: Stamp::now(),
+            tick: Tick::now(),
+        }
+    }
+}
+
 /// A task that has been running since then, or has not begun.
-fn snapshot(task: &TaskRef, started: Option<Stamp>, now: Stamp) -> TaskSnapshot {
+fn snapshot(task: &TaskRef, started: Option<Tick>, now: Moment) -> TaskSnapshot {
     let word = task.state().load();
+    let waited_until = started.unwrap_or(now.tick);
     TaskSnapshot {
         id: task.id(),
         name: task.shared_name().cloned(),
@@ -113,8 +131,8 @@ fn snapshot(task: &TaskRef, started: Option<Stamp>, now: Stamp) -> TaskSnapshot 
         cause: task.node().cause(),
         has_looked: word.seen(),
         seen: task.node().seen_at(),
-        submitted: task.submitted(),
-        started,
-        now,
+        waited: task.submitted().map(|it| waited_until.since(it)),
+        running_for: started.map(|it| now.tick.since(it)),
+        now: now.stamp,
     }
 }

@@ -4,6 +4,7 @@ use super::shared::Core;
 use super::worker::Post;
 use super::{ThreadPool, ThreadPoolBuilder};
 use crate::report::TaskStatus;
+use crate::report::tick::Tick;
 use crate::stop::clock::Stamp;
 use crate::sync::Mutex;
 use crate::task::cell::TaskRef;
@@ -47,8 +48,8 @@ impl Recorder {
             status,
             lane: run.map(|run| run.lane),
             depth: run.map_or(0, |run| run.depth),
-            submitted: after(task.submitted()),
-            started: after(run.and_then(|run| run.started)),
+            submitted: after(task.submitted().map(Tick::stamp)),
+            started: after(run.and_then(|run| run.started).map(Tick::stamp)),
             asked: after(cause.as_ref().map(|cause| Stamp::of(cause.at))),
             seen: after(task.node().seen_at()),
             ended: after(ended),
@@ -74,7 +75,7 @@ pub(super) struct Run {
     pub(super) lane: usize,
     /// How many tasks wait for it on the same worker.
     pub(super) depth: u32,
-    pub(super) started: Option<Stamp>,
+    pub(super) started: Option<Tick>,
 }
 
 impl Core {

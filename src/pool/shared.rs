@@ -9,12 +9,12 @@ use super::queue::Queue;
 #[cfg(feature = "timeline")]
 use super::recorder::{Recorder, Run};
 use super::worker::Post;
+#[cfg(feature = "timeline")]
+use crate::report::tick::Tick;
 use crate::report::{Shutdown, TaskId};
 #[cfg(feature = "timeline")]
 use crate::report::{TaskStatus, ledger::Lane};
 use crate::stop::StopCause;
-#[cfg(feature = "timeline")]
-use crate::stop::clock::Stamp;
 use crate::stop::node::NodeRef;
 use crate::stop::timer::on_timer_thread;
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
@@ -102,7 +102,7 @@ impl Host for Shared {
     }
 
     #[cfg(feature = "timeline")]
-    fn record(&self, home: &Home, task: &TaskRef, status: TaskStatus, run: Option<(&Lane, Stamp)>) {
+    fn record(&self, home: &Home, task: &TaskRef, status: TaskStatus, run: Option<(&Lane, Tick)>) {
         let Some(recorder) = &self.recorder else {
             return;
         };

@@ -8,8 +8,8 @@ use super::capacity::Capacity;
 use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Caller;
+use crate::report::tick::Tick;
 use crate::stop::any::any;
-use crate::stop::clock::Stamp;
 use crate::stop::{StopCause, StopEvent, StopReason, current};
 use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Noted, Room, TaskRef};
@@ -111,8 +111,8 @@ impl Refusal {
 /// What [`ThreadPool`](crate::ThreadPool) and [`Submitter`](crate::Submitter) call.
 impl Core {
     /// When a task is submitted that is submitted now, if the pool wants to know.
-    pub(super) fn stamp(&self) -> Option<Stamp> {
-        self.shared.stamps.then(Stamp::now)
+    pub(super) fn stamp(&self) -> Option<Tick> {
+        self.shared.stamps.then(Tick::now)
     }
 
     fn noted(&self) -> Noted {

@@ -18,9 +18,9 @@ use super::queue::Work;
 use super::runs::{Passing, Run};
 use super::shared::Core;
 use crate::report::ledger::Lane;
+use crate::report::tick::Tick;
 use crate::report::{Shutdown, TaskId};
 use crate::stop::StopEvent;
-use crate::stop::clock::Stamp;
 use crate::stop::node::NodeRef;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
@@ -54,7 +54,7 @@ pub(crate) struct Post {
 }
 
 /// A task that a worker runs, and since when, if that is known.
-pub(super) type Shown = (TaskRef, Option<Stamp>);
+pub(super) type Shown = (TaskRef, Option<Tick>);
 
 impl Post {
     pub(super) fn new(is_timed: bool) -> Self {

@@ -132,8 +132,8 @@ pub struct TaskSnapshot {
     pub(crate) cause: Option<StopCause>,
     pub(crate) has_looked: bool,
     pub(crate) seen: Option<Stamp>,
-    pub(crate) submitted: Option<Stamp>,
-    pub(crate) started: Option<Stamp>,
+    pub(crate) waited: Option<Duration>,
+    pub(crate) running_for: Option<Duration>,
     /// When this was.
     pub(crate) now: Stamp,
 }
@@ -177,12 +177,12 @@ impl TaskSnapshot {
     /// How long it has been waiting, or waited until it started. Known with
     /// [`timings`](crate::ThreadPoolBuilder::timings).
     pub fn waited(&self) -> Option<Duration> {
-        Some(self.started.unwrap_or(self.now).since(self.submitted?))
+        self.waited
     }
 
     /// For how long it has been running. Known with [`timings`](crate::ThreadPoolBuilder::timings).
     pub fn running_for(&self) -> Option<Duration> {
-        Some(self.now.since(self.started?))
+        self.running_for
     }
 }
 

@@ -4,6 +4,7 @@
 //! - `ledger`: where tasks are counted, each once on the way in and once on the way out.
 //! - `ids`: which task ended how, in memory that grows with the exceptions only.
 //! - `latency`: how long things took.
+//! - `tick`: when they were, as the processor counts.
 //! - `stats`: the counts at one instant.
 //! - `detail`: what is known of one task.
 //! - `step`: the steps of a graceful shutdown.
@@ -20,6 +21,7 @@ pub(crate) mod ledger;
 mod stats;
 mod status;
 mod step;
+pub(crate) mod tick;
 
 pub use detail::{Straggler, TaskDetail, TaskSnapshot};
 pub(crate) use ending::Ending;

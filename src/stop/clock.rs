@@ -38,6 +38,14 @@ impl Stamp {
         Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
     }
 
+    /// So long before.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn before(self, duration: Duration) -> Stamp {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let bits = self.0.get().saturating_sub(nanos);
+        Stamp(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
+    }
+
     /// As a number that is not zero.
     pub(crate) fn bits(self) -> u64 {
         self.0.get()

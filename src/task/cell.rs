@@ -19,8 +19,8 @@ use super::slab;
 use super::stash;
 use super::state::{State, WAITED, Word};
 use crate::report::TaskId;
+use crate::report::tick::Tick;
 use crate::stop::StopEvent;
-use crate::stop::clock::Stamp;
 use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
 use crate::stop::timer::Timer;
 use crate::stop::wait::Registration;
@@ -59,7 +59,7 @@ pub(crate) struct Extra {
     /// Where these were given.
     pub(crate) location: &'static Location<'static>,
     /// When it was submitted, if anybody wants to know.
-    pub(crate) submitted: Option<Stamp>,
+    pub(crate) submitted: Option<Tick>,
     /// Listens for an event of the user's while the task is pending.
     pub(crate) watch: Mutex<Option<Registration>>,
 }
@@ -83,14 +83,14 @@ pub(crate) trait Room: Send + Sync + 'static {
     /// Whether there may be something, or the task may be a member of a group.
     const ANY: bool;
     fn extra(&self) -> Option<&Extra>;
-    fn submitted(&self) -> Option<Stamp>;
+    fn submitted(&self) -> Option<Tick>;
 }
 
 /// What lies in the room of a cell that has one.
 #[derive(Clone, Copy)]
 pub(super) struct Found<'a> {
     extra: Option<&'a Extra>,
-    submitted: Option<Stamp>,
+    submitted: Option<Tick>,
 }
 
 impl Room for () {
@@ -98,7 +98,7 @@ impl Room for () {
     fn extra(&self) -> Option<&Extra> {
         None
     }
-    fn submitted(&self) -> Option<Stamp> {
+    fn submitted(&self) -> Option<Tick> {
         None
     }
 }
@@ -108,7 +108,7 @@ impl Room for Extra {
     fn extra(&self) -> Option<&Extra> {
         Some(self)
     }
-    fn submitted(&self) -> Option<Stamp> {
+    fn submitted(&self) -> Option<Tick> {
         self.submitted
     }
 }
@@ -116,7 +116,7 @@ impl Room for Extra {
 /// The task may be a member of a group, and it may be known when it was submitted.
 #[derive(Debug)]
 pub(crate) struct Noted {
-    pub(crate) submitted: Option<Stamp>,
+    pub(crate) submitted: Option<Tick>,
 }
 
 impl Room for Noted {
@@ -124,7 +124,7 @@ impl Room for Noted {
     fn extra(&self) -> Option<&Extra> {
         None
     }
-    fn submitted(&self) -> Option<Stamp> {
+    fn submitted(&self) -> Option<Tick> {
         self.submitted
     }
 }
@@ -330,7 +330,7 @@ impl TaskRef {
     }
 
     /// When it was submitted, if that is known.
-    pub(crate) fn submitted(&self) -> Option<Stamp> {
+    pub(crate) fn submitted(&self) -> Option<Tick> {
         match slab::around(self) {
             Some(slab) => slab.submitted(),
             None => self.table().find.and_then(|find| find(self).submitted),

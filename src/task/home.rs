@@ -16,7 +16,7 @@ use crate::report::TaskStatus;
 use crate::report::ledger::Lane;
 use crate::report::ledger::Ledger;
 #[cfg(feature = "timeline")]
-use crate::stop::clock::Stamp;
+use crate::report::tick::Tick;
 use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
 use crate::stop::{StopCause, StopReason};
 use crate::sync::Arc;
@@ -52,7 +52,7 @@ pub(crate) trait Host: Send + Sync {
         _home: &Home,
         _task: &TaskRef,
         _status: TaskStatus,
-        _run: Option<(&Lane, Stamp)>,
+        _run: Option<(&Lane, Tick)>,
     ) {
     }
 

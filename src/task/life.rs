@@ -22,6 +22,7 @@ use super::trace;
 use crate::report::TaskStatus;
 use crate::report::latency::Latency;
 use crate::report::ledger::{Entry, Lane, Times};
+use crate::report::tick::Tick;
 use crate::stop::clock::Stamp;
 use crate::stop::listeners::{Listen, Topic};
 use crate::stop::node::{IN_SLAB, Kind, LISTENED, Node, NodeRef, SET};
@@ -172,7 +173,7 @@ impl<R: Borrow<TaskRef>> Claimed<R> {
 
 /// Ends a task whose closure has.
 #[inline]
-fn end(task: &TaskRef, left: Left, lane: &Lane, started: Option<Stamp>) {
+fn end(task: &TaskRef, left: Left, lane: &Lane, started: Option<Tick>) {
     // As it is for most tasks, there is nothing more to them.
     let has_room = task.has_room();
     if has_room {
@@ -232,7 +233,7 @@ fn count(
     end: End,
     asked: bool,
     message: Option<Arc<str>>,
-    started: Option<Stamp>,
+    started: Option<Tick>,
 ) {
     let times = times_of(task, asked, started);
     if let Some(started) = started {
@@ -275,9 +276,9 @@ fn entry(task: &TaskRef, times: Times) -> Entry {
 }
 
 /// How long things took with a task that ends now.
-fn times_of(task: &TaskRef, asked: bool, started: Option<Stamp>) -> Times {
-    let now = Stamp::now();
+fn times_of(task: &TaskRef, asked: bool, started: Option<Tick>) -> Times {
     let latency = || {
+        let now = Stamp::now();
         let cause = task.node().cause()?;
         let asked = Stamp::of(cause.at);
         Some(Latency {
@@ -285,27 +286,26 @@ fn times_of(task: &TaskRef, asked: bool, started: Option<Stamp>) -> Times {
             ended: now.since(asked),
         })
     };
-    let submitted = task.submitted();
     Times {
-        waited: started.and_then(|started| Some(started.since(submitted?))),
-        ran: started.map(|started| now.since(started)),
+        ran: started.map(|started| Tick::now().since(started)),
+        waited: started.and_then(|started| Some(started.since(task.submitted()?))),
         latency: if asked { latency() } else { None },
     }
 }
 
 /// Records, for a picture, a task that ends, or will never begin.
 #[cfg(feature = "timeline")]
-fn record(task: &TaskRef, status: TaskStatus, run: Option<(&Lane, Stamp)>) {
+fn record(task: &TaskRef, status: TaskStatus, run: Option<(&Lane, Tick)>) {
     let home = task.home();
     home.host.record(home, task, status, run);
 }
 
 #[cfg(not(feature = "timeline"))]
-fn record(_task: &TaskRef, _status: TaskStatus, _run: Option<(&Lane, Stamp)>) {}
+fn record(_task: &TaskRef, _status: TaskStatus, _run: Option<(&Lane, Tick)>) {}
 
 /// The entry of a task that will never start.
 fn entry_of_doomed(task: &TaskRef) -> Entry {
-    let waited = || Some(Stamp::now().since(task.submitted()?));
+    let waited = || Some(Tick::now().since(task.submitted()?));
     let times = Times {
         waited: waited(),
         ..Times::default()

@@ -21,9 +21,9 @@ use super::cell::TaskRef;
 use super::contents::{Contents, Table};
 use super::stash;
 use super::state::State;
+use crate::report::tick::Tick;
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::StopEvent;
-use crate::stop::clock::Stamp;
 use crate::stop::node::{Head, Kind, Member, Node, NodeRef};
 use crate::sync::UnsafeCell;
 use std::alloc::{self, Layout};
@@ -178,7 +178,7 @@ where
         first: TaskId,
         batch: TaskId,
         accepted: bool,
-        submitted: Option<Stamp>,
+        submitted: Option<Tick>,
     ) -> SlabRef {
         let draft = ManuallyDrop::new(self);
         let (place, len) = (draft.place, draft.len);
@@ -188,7 +188,7 @@ where
         let slab = Slab {
             head: Head::new(small(len + 1), Of::<F, T>::KIND),
             apart: [0; 5],
-            submitted: submitted.map_or(0, Stamp::bits),
+            submitted: submitted.map_or(0, Tick::bits),
             table: Of::<F, T>::TABLE,
             first,
             batch,
@@ -294,8 +294,8 @@ pub(super) fn around(task: &TaskRef) -> Option<&Slab> {
 }
 
 impl Slab {
-    pub(super) fn submitted(&self) -> Option<Stamp> {
-        Stamp::from_bits(self.submitted)
+    pub(super) fn submitted(&self) -> Option<Tick> {
+        Tick::from_bits(self.submitted)
     }
 
     pub(super) fn table(&self) -> &'static Table {

@@ -13,7 +13,7 @@
 
 use super::cell::TaskRef;
 use super::slab::SlabRef;
-use crate::stop::clock::Stamp;
+use crate::report::tick::Tick;
 use crate::stop::node::Node;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering, Tries};
 use std::mem::ManuallyDrop;
@@ -59,25 +59,25 @@ impl Slot {
 
     /// A task starts now. When that is, if anybody wants to know.
     #[inline]
-    pub(crate) fn start(&self) -> Option<Stamp> {
+    pub(crate) fn start(&self) -> Option<Tick> {
         self.is_timed.then(|| {
-            let now = Stamp::now();
+            let now = Tick::now();
             self.set_since(Some(now));
             now
         })
     }
 
     /// Since when the task runs that is shown, if that is known.
-    pub(crate) fn since(&self) -> Option<Stamp> {
+    pub(crate) fn since(&self) -> Option<Tick> {
         // Relaxed: a hint, that may be of the task before or behind.
-        Stamp::from_bits(self.since.load(Ordering::Relaxed))
+        Tick::from_bits(self.since.load(Ordering::Relaxed))
     }
 
     /// The task that is shown runs since then.
-    pub(crate) fn set_since(&self, since: Option<Stamp>) {
+    pub(crate) fn set_since(&self, since: Option<Tick>) {
         // Relaxed: as above.
         self.since
-            .store(since.map_or(0, Stamp::bits), Ordering::Relaxed);
+            .store(since.map_or(0, Tick::bits), Ordering::Relaxed);
     }
 
     /// Shows `task` while `f` runs, in place of what is shown. Called by the slot's own worker.

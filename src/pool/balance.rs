@@ -3,9 +3,8 @@
 use super::shared::Core;
 use super::worker::{Post, Shown};
 use crate::report::ledger::Exceptions;
-use crate::report::tick::Tick;
+use crate::report::tick::{Moment, Tick};
 use crate::report::{Ending, Parts, ShutdownReport, Stats, Straggler, TaskSnapshot, TaskStatus};
-use crate::stop::clock::Stamp;
 use crate::sync::{Arc, yield_now};
 use crate::task::cell::TaskRef;
 use std::collections::BTreeSet;
@@ -102,22 +101,6 @@ const PATIENCE: Duration = Duration::from_millis(100);
 fn all_are<'a>(tasks: impl IntoIterator<Item = &'a TaskRef>, status: TaskStatus) -> bool {
     let mut tasks = tasks.into_iter();
     tasks.all(|task| task.state().load().status() == status)
-}
-
-/// A moment, as both clocks have it.
-#[derive(Clone, Copy)]
-struct Moment {
-    stamp: Stamp,
-    tick: Tick,
-}
-
-impl Moment {
-    fn now() -> Self {
-        Moment {
-            stamp: Stamp::now(),
-            tick: Tick::now(),
-        }
-    }
 }
 
 /// A task that has been running since then, or has not begun.

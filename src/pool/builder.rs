@@ -140,8 +140,9 @@ impl ThreadPoolBuilder {
     /// [`tasks`](ThreadPool::tasks). Costs three looks at a clock a task, two in a batch, and some words. Off by default.
     ///
     /// On x86-64 under Linux that clock is the processor's counter, if the system takes its own time from it: a look takes
-    /// some 10 ns, and times are exact to less than a microsecond. A task during which the machine was suspended may seem
-    /// to have taken the time of that, or none. Elsewhere the clock is [`Instant`](std::time::Instant).
+    /// less than half as long as one at [`Instant`](std::time::Instant), and times are exact to about a microsecond, and
+    /// long ones to a part in some hundred. A task during which the machine was suspended may seem to have taken the time of
+    /// that, or none. Elsewhere the clock is `Instant`.
     ///
     /// How soon tasks stop that are asked to is known without it.
     pub fn timings(mut self, timings: bool) -> Self {

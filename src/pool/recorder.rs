@@ -4,7 +4,7 @@ use super::shared::Core;
 use super::worker::Post;
 use super::{ThreadPool, ThreadPoolBuilder};
 use crate::report::TaskStatus;
-use crate::report::tick::Tick;
+use crate::report::tick::{Moment, Tick};
 use crate::stop::clock::Stamp;
 use crate::sync::Mutex;
 use crate::task::cell::TaskRef;
@@ -40,7 +40,7 @@ impl Recorder {
     /// What is known of a task.
     fn describe(&self, task: &TaskRef, status: TaskStatus, run: Option<Run>) -> TimelineTask {
         let cause = task.node().cause();
-        let ended = status.is_done().then(Stamp::now);
+        let now = Moment::now();
         let after = |stamp: Option<Stamp>| stamp.map(|stamp| self.after(stamp));
         TimelineTask {
             id: task.id(),
@@ -48,11 +48,11 @@ impl Recorder {
             status,
             lane: run.map(|run| run.lane),
             depth: run.map_or(0, |run| run.depth),
-            submitted: after(task.submitted().map(Tick::stamp)),
-            started: after(run.and_then(|run| run.started).map(Tick::stamp)),
+            submitted: after(task.submitted().map(|it| now.stamp_of(it))),
+            started: after(run.and_then(|run| run.started).map(|it| now.stamp_of(it))),
             asked: after(cause.as_ref().map(|cause| Stamp::of(cause.at))),
             seen: after(task.node().seen_at()),
-            ended: after(ended),
+            ended: after(status.is_done().then_some(now.stamp)),
             cause: cause.map(|cause| cause.to_string()),
         }
     }

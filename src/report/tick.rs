@@ -7,27 +7,31 @@
 //! # When the counter is trusted
 //!
 //! On x86-64 under Linux, if the system takes its own time from it: then the system has found that it runs at
-//! one rate, on all processors alike, whatever they do meanwhile. Elsewhere a tick is a nanosecond of [`Instant`].
+//! one rate, on all processors alike, whatever they do meanwhile. Elsewhere a tick is a nanosecond of [`Instant`]. That
+//! is decided once, as ticks of two kinds cannot be compared: should the system find out later that it was wrong, as it
+//! may with several processors on a board, times are wrong from then on, and so they are for what was under way while the
+//! machine was suspended, when the counter went on, or began anew.
 //!
-//! A suspended machine may have counted on, or have begun anew: a task that was interrupted like that may seem to have
-//! taken no time, or longer than by [`Instant`]. And a counter is read a little before or after its turn:
-//! some ten nanoseconds.
+//! The counter is read a little before or after its turn: before what the processor still waits for, some hundred
+//! nanoseconds at most.
 //!
 //! # How long a tick is
 //!
 //! Nobody says, so it is measured, and nobody waits for that: what both clocks say is noted when the first pool is built
 //! that wants to know, and compared with what they say when a duration is asked for, again when twice that time has
-//! passed since, and so on up to a second. A look at both is exact to some 50 ns, and the early durations are no longer
-//! than a few of these times: so they are wrong by a few hundred nanoseconds, and after the first seconds by one in
-//! some ten million.
+//! passed since, and so on, up to once in some seconds. What is measured over a longer time replaces what was over
+//! a shorter one; what does not agree with it has to be found twice, so that it is not the measurement during which the
+//! machine was suspended. A look at both clocks is exact to some 50 ns, and the first durations are no longer than a few of the
+//! times over which was measured: so they are wrong by some hundred nanoseconds, and later ones by as much as the system
+//! corrects its own clock.
 
 #![allow(unsafe_code, reason = "an instruction of the processor")]
 
 use crate::stop::clock::Stamp;
 use std::num::NonZeroU64;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 // Lengths of what is measured publish nothing, so the models need not look at them.
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A moment of a task's life, to be compared with others.
@@ -35,15 +39,20 @@ use std::time::{Duration, Instant};
 pub(crate) struct Tick(NonZeroU64);
 
 impl Tick {
-    /// Finds out what is counted. Called before there is any tick that is kept.
+    /// Finds out what is counted, if nobody has. Called before there is any tick that is compared with others.
     pub(crate) fn begin() {
-        RATE.begin();
+        IS_COUNTED.get_or_init(|| {
+            let is_trusted = counter::is_trusted();
+            if is_trusted {
+                RATE.begin(Pair::now());
+            }
+            is_trusted
+        });
     }
 
     #[inline]
     pub(crate) fn now() -> Tick {
-        // Relaxed: who keeps ticks was built after `begin`, and knows by what made it known to this thread.
-        let bits = if IS_COUNTED.load(Ordering::Relaxed) {
+        let bits = if IS_COUNTED.get() == Some(&true) {
             counter::read()
         } else {
             Stamp::now().bits()
@@ -57,12 +66,6 @@ impl Tick {
         Duration::from_nanos(RATE.nanos(ticks, self.bits()))
     }
 
-    /// As a time of the system's clock. That is less exact, the longer it is ago.
-    #[cfg(feature = "timeline")]
-    pub(crate) fn stamp(self) -> Stamp {
-        Stamp::now().before(Tick::now().since(self))
-    }
-
     /// As a number that is not zero.
     pub(crate) fn bits(self) -> u64 {
         self.0.get()
@@ -73,8 +76,31 @@ impl Tick {
     }
 }
 
-/// Whether ticks are what the processor counts.
-static IS_COUNTED: AtomicBool = AtomicBool::new(false);
+/// The same moment as both clocks have it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    pub(crate) stamp: Stamp,
+    pub(crate) tick: Tick,
+}
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Moment {
+            stamp: Stamp::now(),
+            tick: Tick::now(),
+        }
+    }
+
+    /// An earlier tick as a time of the system's clock: the less exact, the longer it is ago, but in order with others
+    /// of which the same moment was asked.
+    #[cfg(feature = "timeline")]
+    pub(crate) fn stamp_of(self, earlier: Tick) -> Stamp {
+        self.stamp.before(self.tick.since(earlier))
+    }
+}
+
+/// Whether ticks are what the processor counts, once somebody has found out.
+static IS_COUNTED: OnceLock<bool> = OnceLock::new();
 static RATE: Rate = Rate::new();
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux", not(any(loom, miri))))]
@@ -87,9 +113,9 @@ mod counter {
 
     #[inline]
     pub(super) fn read() -> u64 {
-        // SAFETY: each x86-64 processor has this instruction, which reads a register and nothing else. A process
-        // may forbid it to itself, and is ended then; but so it is by each look at the system's clock, which is the
-        // same instruction if the counter is trusted, and it is not called if it is not.
+        // SAFETY: each x86-64 processor has this instruction, which reads a register and touches no memory. A process
+        // that has forbidden it to itself is ended by it, as it most often is by its next look at the system's clock, for
+        // which the C library uses the same instruction where the counter is trusted.
         unsafe { std::arch::x86_64::_rdtsc() }
     }
 }
@@ -126,41 +152,44 @@ impl Rate {
         }
     }
 
-    fn begin(&self) {
-        let mut measured = self.lock();
-        if measured.is_none() && counter::is_trusted() {
-            *measured = Some(Measured::since(Pair::now()));
-            // Relaxed: see `Tick::now`. What `since` finds before this is nanoseconds.
-            self.until.store(0, Ordering::Relaxed);
-            IS_COUNTED.store(true, Ordering::Relaxed);
-        }
+    fn begin(&self, base: Pair) {
+        *self.lock() = Some(Measured::since(base));
+        // Release: partner is the Acquire in `nanos`. (Who has ticks of the counter has seen this by way of `IS_COUNTED`.)
+        self.until.store(0, Ordering::Release);
     }
 
     /// So many ticks, until a moment that is close to this one.
     #[inline]
     fn nanos(&self, ticks: u64, at: u64) -> u64 {
-        // Relaxed, both: whichever lengths have been found, each was good when it was.
-        if at >= self.until.load(Ordering::Relaxed) {
-            self.improve();
+        // Acquire: partner is the Release in `improve`; with the limit comes the length, or a later one.
+        if at >= self.until.load(Ordering::Acquire) {
+            self.improve(Pair::now);
         }
+        // Relaxed: as above; each that was measured was good when it was.
         let length = self.length.load(Ordering::Relaxed);
         let nanos = (u128::from(ticks) * u128::from(length)) / u128::from(ONE);
         u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 
     #[cold]
-    fn improve(&self) {
+    fn improve(&self, look: impl FnOnce() -> Pair) {
         if let Some(measured) = &mut *self.lock() {
-            let until = measured.improve(Pair::now());
-            // Relaxed, both: as above.
+            let now = look();
+            // Relaxed: written under this lock. Another may have looked meanwhile, and from that on little
+            // time has passed.
+            if now.ticks < self.until.load(Ordering::Relaxed) {
+                return;
+            }
+            let until = measured.improve(now);
+            // Relaxed: published by the next line.
             self.length.store(measured.length, Ordering::Relaxed);
-            self.until.store(until, Ordering::Relaxed);
+            // Release: partner is the Acquire in `nanos`.
+            self.until.store(until, Ordering::Release);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Measured>> {
-        let locked = self.measured.lock();
-        locked.unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Option<Measured>> {
+        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -177,33 +206,46 @@ impl Pair {
         let tries = (0..3).map(|_| {
             let before = counter::read();
             let now = Instant::now();
-            let took = counter::read().saturating_sub(before);
+            // One that went back took long, and so is not the best.
+            let took = counter::read().wrapping_sub(before);
             (took, before, now)
         });
         let (took, before, now) = tries.min().expect("there are three");
         Pair {
-            ticks: before + took / 2,
+            ticks: before.wrapping_add(took / 2),
             nanos: Stamp::of(now).bits(),
         }
     }
 }
 
-/// What is known of the length of a tick.
+/// What is known of the length of a tick. Lengths are in nanoseconds, in units of [`ONE`].
 struct Measured {
-    /// In nanoseconds, in units of [`ONE`].
     length: u64,
+    /// Over how many ticks that was measured; over none if it was not yet.
+    over: u64,
+    /// What was found last, if it did not agree with that.
+    other: Option<u64>,
     /// Where the next measurement begins.
     base: Pair,
 }
 
 impl Measured {
-    /// Over so many ticks, some ten microseconds, a measurement is wrong by less than one in 100.
+    /// Some ten microseconds.
     const SHORT: u64 = 1 << 15;
-    /// After one over so many, about a second, there is no better one.
+    /// About a second.
     const LONG: u64 = 1 << 31;
+    /// What looks at both clocks may be wrong by, in nanoseconds, if the thread loses its processor; mostly it is less.
+    const ERROR: u64 = 2_000;
+    /// What the system may correct its clock by: one part in so many.
+    const CORRECTION: u64 = 512;
 
     fn since(base: Pair) -> Measured {
-        Measured { length: ONE, base }
+        Measured {
+            length: ONE,
+            over: 0,
+            other: None,
+            base,
+        }
     }
 
     /// Measures again. Says from which tick on that is worth while once more.
@@ -211,24 +253,42 @@ impl Measured {
         let ticks = now.ticks.saturating_sub(self.base.ticks);
         let nanos = now.nanos.saturating_sub(self.base.nanos);
         self.base = now;
-        if ticks == 0 || nanos == 0 {
-            return now.ticks.saturating_add(Measured::SHORT);
-        }
-        let length = u128::from(nanos) * u128::from(ONE) / u128::from(ticks);
-        let length = u64::try_from(length).unwrap_or(u64::MAX);
-        // A machine that was suspended meanwhile had one clock that stood still, or a counter that began anew. So two
-        // measurements, that have no moment in common, have to agree; and the last of them was not made overnight.
-        let agrees = length.abs_diff(self.length) <= length / 8;
-        self.length = length;
-        if agrees && (Measured::LONG..16 * Measured::LONG).contains(&ticks) {
-            return u64::MAX;
-        }
-        let next = if agrees {
-            2 * ticks.min(Measured::LONG)
-        } else {
-            0
+        let after = |ticks: u64| {
+            let ticks = ticks.clamp(Measured::SHORT, 2 * Measured::LONG);
+            now.ticks.saturating_add(ticks)
         };
-        now.ticks.saturating_add(next.max(Measured::SHORT))
+        if ticks == 0 || nanos == 0 {
+            return after(0);
+        }
+        let length = |nanos: u64| {
+            let length = u128::from(nanos) * u128::from(ONE) / u128::from(ticks);
+            u64::try_from(length).unwrap_or(u64::MAX)
+        };
+        let (found, error) = (length(nanos), length(Measured::ERROR));
+        let agrees = |known: u64| found.abs_diff(known) <= error.max(known / Measured::CORRECTION);
+        if self.over > 0 && agrees(self.length) {
+            self.other = None;
+            if ticks >= self.over {
+                self.keep(found, ticks);
+            }
+            return after(ticks.saturating_mul(2));
+        }
+        if self.over == 0 {
+            self.keep(found, ticks);
+            return after(0);
+        }
+        let other = self.other.replace(found);
+        if other.is_some_and(agrees) {
+            self.keep(found, ticks);
+        }
+        // Over a shorter time it could not be told from what is known.
+        after(ticks)
+    }
+
+    fn keep(&mut self, length: u64, ticks: u64) {
+        self.length = length;
+        // What is longer than that is no better.
+        self.over = ticks.min(Measured::LONG);
     }
 }
 
@@ -244,21 +304,18 @@ mod tests {
         }
     }
 
-    /// Looks every ten microseconds, if that is worth while, until it is known for good, or for five seconds. Says after
-    /// how many looks, and for how many of these ten microseconds a tick was taken to have another length than it has.
+    /// Looks every ten microseconds, if that is worth while, for eight seconds. Says how often it looked, and for how
+    /// many of these ten microseconds a tick was taken to have another length than it has.
     fn measure(clocks: impl Fn(u64) -> Pair) -> (Measured, u32, u32) {
         let mut measured = Measured::since(clocks(0));
         let (mut looks, mut wrong, mut until) = (0, 0, 0);
-        for nanos in (10_000..5_000_000_000).step_by(10_000) {
+        for nanos in (10_000..8_000_000_000).step_by(10_000) {
             let now = clocks(nanos);
             if now.ticks >= until {
                 until = measured.improve(now);
                 looks += 1;
             }
             wrong += u32::from(measured.length.abs_diff(ONE / 3) > ONE / 100);
-            if until == u64::MAX {
-                return (measured, looks, wrong);
-            }
         }
         (measured, looks, wrong)
     }
@@ -285,12 +342,14 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_was_suspended_makes_it_wrong_for_a_moment_only() {
-        const HOUR: u64 = 3_600_000_000_000;
-        for suspended in [5_000, 2_000_000, 500_000_000, 900_000_000] {
+    fn a_machine_that_was_suspended_does_not_make_it_wrong() {
+        const TENTH: u64 = 100_000_000;
+        const HOUR: u64 = 36_000 * TENTH;
+        for suspended in [5_000, 2_000_000, 500_000_000, 1_500_000_000] {
             for (ticks_before, ticks_after) in [
                 // The counter went on, and the clock did not.
                 (0, 3 * HOUR),
+                (0, 3 * TENTH),
                 // It began anew, and will be where the next look is due in some hours.
                 (3 * HOUR, 0),
             ] {
@@ -307,10 +366,66 @@ mod tests {
                     }
                 });
                 assert!(measured.length.abs_diff(ONE / 3) < ONE / 1_000_000);
-                assert!(wrong < 5, "{wrong}");
+                // If it was suspended before the first look, nothing better is known at first.
+                let most = if suspended < 10_000 { 5 } else { 0 };
+                assert!(wrong <= most, "{wrong}");
                 assert!(looks < 60, "{looks}");
             }
         }
+    }
+
+    #[test]
+    fn a_long_measurement_is_not_replaced_by_a_short_one() {
+        let mut measured = Measured::since(pair(0));
+        measured.improve(pair(10_000_000_000));
+        let length = measured.length;
+        let soon = pair(10_000_011_000);
+        measured.improve(Pair {
+            nanos: soon.nanos + 200,
+            ..soon
+        });
+        assert_eq!(measured.length, length);
+        // But one over some seconds is as good as one over minutes, and newer: the clock has been corrected.
+        for late in 1..3 {
+            let now = pair(10_000_000_000 + late * 2_000_000_000);
+            measured.improve(Pair {
+                nanos: now.nanos + late * 2_000_000,
+                ..now
+            });
+        }
+        assert!(measured.length.abs_diff(length + length / 1_000) < ONE / 1_000_000);
+    }
+
+    #[test]
+    fn a_clock_that_is_corrected_is_followed() {
+        // By a twelfth, after two seconds: more than what goes for an error.
+        let (measured, ..) = measure(|nanos| {
+            let now = pair(nanos);
+            Pair {
+                nanos: now.nanos + nanos.saturating_sub(2_000_000_000) / 12,
+                ..now
+            }
+        });
+        let corrected = ONE / 3 * 13 / 12;
+        assert!(measured.length.abs_diff(corrected) < ONE / 1_000_000);
+    }
+
+    #[test]
+    fn of_a_crowd_one_looks() {
+        let rate = Rate::new();
+        rate.begin(pair(0));
+        rate.improve(|| pair(10_000));
+        rate.improve(|| pair(100_000));
+        let until = rate.until.load(Ordering::Relaxed);
+        // As if it had come for the lock before.
+        rate.improve(|| pair(100_100));
+        assert_eq!(rate.until.load(Ordering::Relaxed), until);
+        let measured = rate.lock();
+        assert!(
+            measured
+                .as_ref()
+                .is_some_and(|it| it.base.nanos == pair(100_000).nanos)
+        );
     }
 
     #[test]
@@ -332,13 +447,16 @@ mod tests {
 
     #[cfg(feature = "timeline")]
     #[test]
-    fn as_a_time_of_the_clock_it_is_about_when_it_was() {
+    fn as_times_of_the_clock_ticks_are_about_where_they_were_and_in_order() {
         Tick::begin();
         let before = Stamp::now();
-        let tick = Tick::now();
+        let ticks = [Tick::now(), Tick::now()];
         let after = Stamp::now();
+        let now = Moment::now();
+        let [first, second] = ticks.map(|tick| now.stamp_of(tick));
         let error = Duration::from_millis(1);
-        assert!(before.since(tick.stamp()) < error);
-        assert!(tick.stamp().since(after) < error);
+        assert!(before.since(first) < error);
+        assert!(first <= second);
+        assert!(second.since(after) < error);
     }
 }

@@ -305,7 +305,10 @@ fn record(_task: &TaskRef, _status: TaskStatus, _run: Option<(&Lane, Tick)>) {}
 
 /// The entry of a task that will never start.
 fn entry_of_doomed(task: &TaskRef) -> Entry {
-    let waited = || Some(Tick::now().since(task.submitted()?));
+    let waited = || {
+        let submitted = task.submitted()?;
+        Some(Tick::now().since(submitted))
+    };
     let times = Times {
         waited: waited(),
         ..Times::default()

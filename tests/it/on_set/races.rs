@@ -68,13 +68,16 @@ fn setters_at_every_level_run_each_callback_once() {
                 .collect();
             let begin = Barrier::new(8);
             thread::scope(|scope| {
-                for event in [&root, &other, &middle, &any].repeat(2) {
-                    let begin = &begin;
-                    scope.spawn(move || {
-                        begin.wait();
-                        event.set();
-                    });
-                }
+                let set = |event: &StopEvent| {
+                    begin.wait();
+                    event.set();
+                };
+                let events = [&root, &other, &middle, &any].repeat(2).into_iter();
+                let setters: Vec<_> = events
+                    .map(|event| scope.spawn(move || set(event)))
+                    .collect();
+                // A join is what ThreadSanitizer understands; the end of a scope is not.
+                setters.into_iter().for_each(|it| it.join().unwrap());
             });
             assert_eq!(read(&count), 20);
             drop(callbacks);

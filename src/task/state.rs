@@ -487,6 +487,14 @@ mod tests {
     }
 
     #[test]
+    fn a_task_is_under_an_event_however_often_that_is_said() {
+        for (status, bits) in words() {
+            let word = Word(State::under(bits));
+            assert!(word.is_under() && word.status() == status);
+        }
+    }
+
+    #[test]
     fn a_refused_task_stays_where_it_lies() {
         for place in [0, IN_SLAB] {
             let (word, ()) = after(place | State::pending(false), |it| it.refuse());

@@ -119,15 +119,19 @@ def main():
         list(executor.map(try_one, todo))
 
     for mutant in apart:
-        copy_tree(APART.tree)
-        (APART.tree / mutant["file"]).write_text(mutated(sources[mutant["file"]], mutant))
-        messages = APART.build_tests(check=False)
-        if errors(messages):
-            note(mutant, dict(outcome="does not build"))
-        else:
-            paths = binaries(messages)
-            those = {test: it for test, it in tests.items() if test.binary in paths}
-            note(mutant, attempt(paths, those, {}))
+        for stage in APART:
+            copy_tree(stage.tree)
+            (stage.tree / mutant["file"]).write_text(mutated(sources[mutant["file"]], mutant))
+            messages = stage.build_tests(check=False)
+            if errors(messages):
+                result = dict(outcome="does not build")
+            else:
+                built = binaries(messages)
+                those = {test: it for test, it in tests.items() if test.binary in built}
+                result = attempt(built, those, {})
+            if result["outcome"] != "missed":
+                break
+        note(mutant, result)
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as executor:
         list(executor.map(lambda mutant: try_one(mutant, is_quick=False), slow))
     figures(mutants)

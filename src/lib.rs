@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(all(test, not(loom)))]
+mod allocated;
 pub mod interop;
 mod once;
 mod pool;

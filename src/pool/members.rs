@@ -55,8 +55,7 @@ impl Core {
         let twin = unsafe { task.twin() };
         // SAFETY: it was born with a handle, for this `T`, and this is it.
         let handle = unsafe { TaskHandle::new(twin) };
-        let stopped = || group.node().cause().or_else(|| group.stopped());
-        match (refusal, stopped()) {
+        match (refusal, group.node().cause()) {
             (Some(refusal), cause) => {
                 let cause = cause.unwrap_or_else(|| refusal.cause());
                 Doomed::refused(task, &cause).drop_closure();

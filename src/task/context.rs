@@ -79,3 +79,40 @@ pub(crate) fn worker_of(home: &Home) -> Option<Rc<dyn Worker>> {
     let worker = WORKER.try_with(|cell| cell.borrow().clone()).ok()??;
     worker.serves(home).then_some(worker)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::task::samples;
+
+    /// Serves every pool.
+    struct Everyone;
+
+    impl Worker for Everyone {
+        fn serves(&self, _home: &Home) -> bool {
+            true
+        }
+
+        fn help(&self, _task: &TaskRef) -> Result<(), Circle> {
+            Ok(())
+        }
+
+        fn block(&self, _awaited: Awaited, wait: &mut dyn FnMut()) -> Result<(), Circle> {
+            wait();
+            Ok(())
+        }
+
+        fn tend(&self) {}
+    }
+
+    #[test]
+    fn a_thread_is_a_worker_until_the_guard_is_dropped() {
+        let (home, worker) = (samples::home(), Rc::new(Everyone));
+        assert!(worker_of(&home).is_none());
+        let guard = work_for(worker.clone());
+        assert!(worker_of(&home).is_some());
+        drop(guard);
+        assert!(worker_of(&home).is_none());
+        assert_eq!(Rc::strong_count(&worker), 1, "it is kept no longer");
+    }
+}

@@ -146,3 +146,64 @@ impl fmt::Debug for Entry {
             .finish()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::life::first_word;
+    use super::super::samples::{self, begin, group, home, slab, task, task_of};
+    use super::*;
+
+    #[test]
+    fn what_is_opened_is_what_was_put_in() {
+        let home = home();
+        for has_handle in [false, true] {
+            let task = task(&home);
+            let opened = Entry::of_task(task.clone(), has_handle).open();
+            let Opened::Task(same, had_handle) = opened else {
+                panic!("it is a task");
+            };
+            assert!(same.same(&task));
+            assert_eq!(had_handle, has_handle);
+        }
+        let member = task(&home);
+        let opened = Entry::of_member(member.clone()).open();
+        assert!(matches!(opened, Opened::Task(same, true) if same.same(&member)));
+        let opened = Entry::of_slab(slab(&home, 3)).open();
+        assert!(matches!(opened, Opened::Slab(slab) if slab.len() == 3));
+    }
+
+    /// The tasks of an owned group lie in the queue as any other.
+    #[test]
+    fn members_of_scopes_alone_say_so() {
+        let home = home();
+        for sort in [Sort::Inside, Sort::Outside] {
+            let group = group(sort, home.node(), Vec::new());
+            let member = task_of(&home, group.node(), first_word(true, true), (), |_| {});
+            assert_eq!(Entry::of_member(member.clone()).scope(), Some(sort));
+            assert_eq!(Entry::of_task(member, true).scope(), None);
+        }
+        assert_eq!(Entry::of_slab(slab(&home, 1)).scope(), None);
+    }
+
+    #[test]
+    fn it_has_what_is_pending_of_it() {
+        let home = home();
+        let task = task(&home);
+        let entry = Entry::of_task(task.clone(), false);
+        assert!(entry.has_pending());
+        begin(&task);
+        assert!(!entry.has_pending());
+        samples::end(&task);
+        assert!(!entry.has_pending());
+
+        let slab = slab(&home, 3);
+        let entry = Entry::of_slab(slab.clone());
+        for index in 0..3 {
+            let mut pending = Vec::new();
+            entry.pending(&mut pending);
+            assert_eq!((pending.len(), entry.has_pending()), (3 - index, true));
+            begin(&slab.lend(u32::try_from(index).unwrap()));
+        }
+        assert!(!entry.has_pending());
+    }
+}

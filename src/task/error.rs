@@ -177,3 +177,24 @@ impl fmt::Debug for TaskError {
 }
 
 impl Error for TaskError {}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::task::samples;
+
+    #[test]
+    fn a_join_that_could_never_end_says_why() {
+        let task = samples::task(&samples::home());
+        let text = |circle| TaskError::would_deadlock(&task, circle).to_string();
+        let id = task.id();
+        assert_eq!(
+            text(Vec::new()),
+            format!("task {id} was not joined: there is no stack left to run it on")
+        );
+        assert_eq!(
+            text(vec![id, id]),
+            format!("task {id} was not joined: it waits for the task that joins it ({id} → {id})")
+        );
+    }
+}

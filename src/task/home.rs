@@ -191,3 +191,29 @@ const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<Home>();
 };
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::task::samples::{self, Quiet};
+
+    #[test]
+    fn the_host_stops_once() {
+        let host = Arc::new(Quiet::default());
+        let home = samples::home_of(Arc::clone(&host), None);
+        let cause = samples::cause(StopReason::Shutdown);
+        assert!(home.node().raise_as_kind(&cause));
+        assert!(!home.node().raise_as_kind(&cause));
+        assert_eq!(host.stops(), 1);
+    }
+
+    #[test]
+    fn a_host_that_has_been_stopped_from_above_is_not_stopped_again() {
+        let (host, above) = (Arc::new(Quiet::default()), NodeRef::plain(None));
+        let home = samples::home_of(Arc::clone(&host), Some(above.clone()));
+        let cause = samples::cause(StopReason::Requested);
+        assert!(above.raise_as_kind(&cause));
+        home.node().raise_as_kind(&cause);
+        assert_eq!(host.stops(), 0);
+    }
+}

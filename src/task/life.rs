@@ -25,7 +25,7 @@ use crate::report::ledger::{Entry, Lane, Times};
 use crate::report::tick::Tick;
 use crate::stop::clock::Stamp;
 use crate::stop::listeners::{Listen, Topic};
-use crate::stop::node::{IN_SLAB, Kind, LISTENED, Node, NodeRef, SET};
+use crate::stop::node::{Kind, LISTENED, Node, NodeRef, SET};
 use crate::stop::timer::{Timer, on_timer_thread};
 use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
@@ -84,7 +84,7 @@ pub(crate) fn run_taken(task: &TaskRef) -> TaskStatus {
 /// As [`claim_fresh`], of a task that lies in a slab.
 #[inline]
 pub(crate) fn claim_lent(task: Lent<'_>) -> Result<Claimed<Lent<'_>>, Lent<'_>> {
-    let claim = task.state().claim_expecting(State::pending(true) | IN_SLAB);
+    let claim = task.state().claim_expecting(State::pending_in_slab());
     claimed(task, claim)
 }
 
@@ -757,3 +757,6 @@ pub(crate) fn first_word(accepted: bool, handle: bool) -> u32 {
         State::refused()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

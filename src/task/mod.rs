@@ -48,6 +48,8 @@ mod loom_tests;
 pub(crate) mod no_pool;
 mod outcome;
 mod pending;
+#[cfg(all(test, not(loom)))]
+mod samples;
 pub(crate) mod slab;
 pub(crate) mod slot;
 pub(crate) mod stash;

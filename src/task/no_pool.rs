@@ -142,3 +142,19 @@ fn tend(graves: &Mutex<Graves>) {
         doomed.into_iter().for_each(Doomed::drop_closure);
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::stop::StopReason;
+    use crate::task::samples;
+
+    /// Nobody gets hold of the one of the process.
+    #[test]
+    fn the_event_of_a_home_without_a_pool_can_be_set() {
+        let home = new_home();
+        let cause = samples::cause(StopReason::Shutdown);
+        assert!(home.node().raise_as_kind(&cause));
+        assert!(home.node().reads_set());
+    }
+}

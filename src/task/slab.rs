@@ -78,16 +78,13 @@ where
     const KIND: &'static Kind = &super::life::kind(free_slab::<F, T>, 0, Self::TABLE);
     /// Where the first cell lies.
     const BEGIN: usize = size_of::<Slab>().next_multiple_of(align_of::<Cell<F, T>>());
-    const ROOM: usize = {
+
+    /// How many cells a slab has at most.
+    #[inline]
+    fn room() -> usize {
         let room = MOST_BYTES.saturating_sub(Self::BEGIN) / size_of::<Cell<F, T>>();
-        if room < 1 {
-            1
-        } else if room > MOST_CELLS {
-            MOST_CELLS
-        } else {
-            room
-        }
-    };
+        room.clamp(1, MOST_CELLS)
+    }
 
     fn layout(room: usize) -> Layout {
         let size = Self::BEGIN + room * size_of::<Cell<F, T>>();
@@ -122,7 +119,7 @@ where
 {
     /// With room for so many closures, and at least one.
     pub(crate) fn new(parent: NodeRef, room: usize) -> Self {
-        let room = room.clamp(1, Of::<F, T>::ROOM);
+        let room = room.clamp(1, Of::<F, T>::room());
         let layout = Of::<F, T>::layout(room);
         // SAFETY: the layout has a size: that of a `Slab` at least.
         let place = NonNull::new(unsafe { alloc::alloc(layout) });
@@ -458,3 +455,6 @@ impl Borrow<TaskRef> for Lent<'_> {
         &self.0
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -147,3 +147,28 @@ pub(super) fn give_back_reference(parent: NodeRef) -> Option<NodeRef> {
     });
     parent
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::samples;
+    use super::*;
+
+    #[test]
+    fn references_to_the_home_in_store_are_kept_and_others_are_the_callers() {
+        let (home, other) = (samples::home(), samples::home());
+        let (node, theirs) = (take(&home), other.node().clone());
+        assert!(give_back_reference(node).is_none());
+        let back = give_back_reference(theirs);
+        assert!(back.is_some_and(|node| node.same(other.node())));
+    }
+
+    #[test]
+    fn a_freed_cell_is_used_again_by_the_next_task_of_its_size() {
+        let home = samples::home();
+        let task = samples::task(&home);
+        let place = task.node().as_ptr();
+        drop(task);
+        let task = samples::task(&home);
+        assert_eq!(task.node().as_ptr(), place);
+    }
+}

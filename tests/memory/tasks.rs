@@ -12,6 +12,7 @@ pub(crate) const TESTS: &[Test] = tests![
     cancel_and_resubmit_among_others_holds_a_bounded_amount,
     a_cancelled_task_frees_what_it_held,
     a_submitted_task_is_one_allocation_of_at_most_112_bytes,
+    tasks_take_the_memory_of_earlier_ones,
     executed_tasks_leave_nothing_behind,
     tasks_joined_from_inside_leave_nothing_behind,
     joins_inside_that_sleep_leave_nothing_behind,
@@ -127,6 +128,28 @@ fn a_submitted_task_is_one_allocation_of_at_most_112_bytes() {
     for (n, handle) in handles.into_iter().enumerate() {
         assert_eq!(handle.join().unwrap(), n as u64);
     }
+}
+
+/// Where workers free them, and another thread submits.
+fn tasks_take_the_memory_of_earlier_ones() {
+    const BURST: usize = 256;
+    let pool = ThreadPool::new(2);
+    let burst = || {
+        for n in 0..BURST as u64 {
+            pool.execute(move |_| assert!(n < BURST as u64)).unwrap();
+        }
+        while pool.stats().pending + pool.stats().running > 0 {
+            thread::yield_now();
+        }
+    };
+    restart();
+    (0..100).for_each(|_| burst());
+    let small = SMALL.load(Relaxed);
+    // A burst of them, and what each thread keeps, some dozens; the stashes, and magazines, besides.
+    assert!(
+        small <= 2 * BURST,
+        "{small} allocations for 100 bursts of {BURST}"
+    );
 }
 
 fn executed_tasks_leave_nothing_behind() {

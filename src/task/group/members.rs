@@ -46,7 +46,7 @@ impl Group {
             state.sweep_at = FEW.max(2 * state.tasks.len());
         }
         state.tasks.push(task);
-        let helpers = state.helpers > 0;
+        let helpers = state.helpers != 0;
         drop(state);
         // Not under the lock, as it may be the last that there is of a task.
         drop(begun);
@@ -60,11 +60,6 @@ impl Group {
     pub(crate) fn fail(&self) {
         // Relaxed: read by the same thread, when the member has ended.
         self.failed.store(true, Ordering::Relaxed);
-    }
-
-    /// Why no member starts any more, if that is so.
-    pub(crate) fn stopped(&self) -> Option<StopCause> {
-        self.state.lock().stopped.clone()
     }
 
     /// Closures of members have been left to the pool's threads, one of which may wait for the group.
@@ -156,7 +151,8 @@ pub(crate) fn give_up(task: &TaskRef) {
         }
     }
     // Relaxed: see `fail`.
-    if group.failed.load(Ordering::Relaxed) && group.failed.swap(false, Ordering::Relaxed) {
+    if group.failed.load(Ordering::Relaxed) {
+        group.failed.store(false, Ordering::Relaxed);
         let cause = StopCause::at(StopReason::SiblingFailed, group.location);
         group.node().raise_as_kind(&cause);
     }

@@ -407,3 +407,6 @@ const _: () = {
     const fn is_send_and_sync<T: Send + Sync>() {}
     is_send_and_sync::<Group>();
 };
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -73,7 +73,7 @@ impl GroupRef {
         }
     }
 
-    fn look(&self) -> bool {
+    pub(super) fn look(&self) -> bool {
         for _ in 0..LOOKS {
             if self.is_empty() {
                 return true;
@@ -84,7 +84,7 @@ impl GroupRef {
     }
 
     /// Sleeps until something has changed. False: the deadline has passed.
-    fn sleep(&self, helps: bool, deadline: Option<Instant>) -> bool {
+    pub(super) fn sleep(&self, helps: bool, deadline: Option<Instant>) -> bool {
         let mut state = self.state.lock();
         if helps {
             state.helpers += 1;

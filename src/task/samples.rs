@@ -10,9 +10,9 @@ use super::state::{End, State};
 use crate::report::TaskId;
 use crate::report::ledger::{Caller, Ledger};
 #[cfg(feature = "timeline")]
-use crate::report::{TaskStatus, ledger::Lane};
+use crate::report::tick::Tick;
 #[cfg(feature = "timeline")]
-use crate::stop::clock::Stamp;
+use crate::report::{TaskStatus, ledger::Lane};
 use crate::stop::node::NodeRef;
 use crate::stop::{StopCause, StopEvent, StopReason};
 #[cfg(feature = "timeline")]
@@ -51,7 +51,7 @@ impl Host for Quiet {
     }
 
     #[cfg(feature = "timeline")]
-    fn record(&self, _: &Home, task: &TaskRef, _: TaskStatus, _: Option<(&Lane, Stamp)>) {
+    fn record(&self, _: &Home, task: &TaskRef, _: TaskStatus, _: Option<(&Lane, Tick)>) {
         let call = self.at_record.lock().take();
         if let Some(call) = call {
             call(task);

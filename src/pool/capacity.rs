@@ -194,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn who_finds_room_or_a_closed_door_does_not_wait() {
+        // Who would wait gives up at once.
+        let stopped = StopEvent::new();
+        stopped.set();
+        let capacity = Capacity::new(1);
+        assert!(capacity.acquire(1, [&stopped]));
+        assert!(!capacity.acquire(1, [&stopped]));
+        capacity.close();
+        assert!(capacity.acquire(1, [&stopped]));
+        assert!(capacity.try_acquire(1));
+    }
+
+    #[test]
     fn who_has_seen_a_task_leave_finds_its_room() {
         let capacity = Capacity::new(3);
         assert!(capacity.try_acquire(3));

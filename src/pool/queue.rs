@@ -442,6 +442,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn husks_that_a_worker_takes_out_are_no_longer_counted() {
+        let core = core(1);
+        let (queue, ledger) = (&core.shared.queue, &core.home.ledger);
+        for handle in [(); 3].map(|()| core.submit(None, (), |_| ())) {
+            handle.cancel();
+        }
+        let lane = (0, ledger.lane(0));
+        let work = queue.next(lane, |_| 1, &mut Passing::default(), ledger, || ());
+        assert!(work.is_none());
+        assert_eq!(ledger.book().count_husk(), 1);
+    }
+
+    #[test]
     fn a_worker_whose_run_was_taken_back_leaves_it() {
         let core = core(1);
         let (slab, _handles) = slab(&core, 8);

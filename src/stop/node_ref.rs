@@ -816,6 +816,37 @@ mod tests {
         [top, left, right, both, bottom]
     }
 
+    /// Two causes, the earlier one first.
+    fn causes() -> [StopCause; 2] {
+        ["earlier", "later"].map(|words| StopCause::now(StopReason::custom(words)))
+    }
+
+    fn reason(node: &NodeRef) -> Option<StopReason> {
+        node.cause().map(|cause| cause.reason)
+    }
+
+    #[test]
+    fn of_several_causes_the_earliest_counts_but_for_those_above_a_node_that_was_set() {
+        let [earlier, later] = causes();
+        let [_, left, right, _, bottom] = diamond();
+        assert!(left.raise(&later) && right.raise(&earlier));
+        assert_eq!(reason(&bottom), Some(earlier.reason.clone()));
+
+        let [_, _, right, both, bottom] = diamond();
+        assert!(both.raise(&later) && right.raise(&earlier));
+        assert_eq!(reason(&bottom), Some(later.reason));
+    }
+
+    #[test]
+    fn the_first_look_fixes_the_cause() {
+        let [earlier, later] = causes();
+        let [_, left, right, _, bottom] = diamond();
+        assert!(left.raise(&later));
+        bottom.stamp_seen();
+        assert!(right.raise(&earlier));
+        assert_eq!(reason(&bottom), Some(later.reason));
+    }
+
     #[test]
     fn each_ancestor_is_in_the_chain_once() {
         let [top, left, right, both, bottom] = diamond();

@@ -116,6 +116,21 @@ mod real {
             Some(at) => !condvar.wait_until(guard, at).timed_out(),
         }
     }
+
+    /// What `f` returns, called on another thread while the caller holds that lock. For tests of what takes no lock: it
+    /// panics if `f` waits for this one.
+    #[cfg(test)]
+    pub(crate) fn without<T, R: Send>(held: MutexGuard<'_, T>, f: impl FnOnce() -> R + Send) -> R {
+        use std::sync::mpsc;
+        use std::time::Duration;
+        let (returned, has_returned) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || returned.send(f()));
+            let result = has_returned.recv_timeout(Duration::from_secs(20));
+            drop(held);
+            result.expect("it waits for the lock")
+        })
+    }
 }
 
 #[cfg(loom)]

@@ -61,11 +61,7 @@ impl Core {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let running: Vec<_> = shared.posts.iter().flat_map(Post::tasks).collect();
-            let pending = if home.ledger.stats().pending > 0 {
-                shared.queue.freeze(&home.ledger).pending()
-            } else {
-                Vec::new()
-            };
+            let pending = shared.queue.freeze(&home.ledger).pending();
             let (stats, ids, exceptions) = home.ledger.closing_balance();
             let are_running = all_are(running.iter().map(|(task, _)| task), TaskStatus::Running);
             let agree = (stats.running, stats.pending)
@@ -117,5 +113,36 @@ fn snapshot(task: &TaskRef, started: Option<Tick>, now: Moment) -> TaskSnapshot 
         waited: task.submitted().map(|it| waited_until.since(it)),
         running_for: started.map(|it| now.tick.since(it)),
         now: now.stamp,
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::shared::tests::{clear, core};
+    use super::*;
+    use crate::task::TaskHandle;
+
+    #[test]
+    fn counts_and_lists_agree_if_all_listed_are_what_they_were() {
+        let core = core(1);
+        let handles = [(); 3].map(|()| core.submit(None, (), |_| ()));
+        let tasks = || handles.iter().map(TaskHandle::task);
+        assert!(all_are(tasks(), TaskStatus::Pending));
+        assert!(!all_are(tasks(), TaskStatus::Running));
+        handles[1].cancel();
+        assert!(!all_are(tasks(), TaskStatus::Pending));
+        clear(&core);
+        assert!(all_are(tasks(), TaskStatus::NeverStarted));
+    }
+
+    /// Only somebody to wait for needs the pool.
+    #[test]
+    fn a_report_on_a_pool_in_which_all_has_ended_keeps_nothing_of_it() {
+        let core = core(1);
+        let report = core.report();
+        let shared = Arc::downgrade(&core.shared);
+        drop(core);
+        assert!(shared.upgrade().is_none());
+        assert_eq!(report.submitted(), 0);
     }
 }

@@ -177,3 +177,47 @@ impl Capacity {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_no_task_took_is_there_again() {
+        let capacity = Capacity::new(2);
+        assert!(capacity.try_acquire(2) && !capacity.try_acquire(1));
+        capacity.release_unused(1);
+        assert!(capacity.try_acquire(1) && !capacity.try_acquire(1));
+        // By the count of those that have left the queue, too.
+        assert!(!capacity.try_acquire_counted(1, 0));
+        assert!(capacity.try_acquire_counted(1, 1));
+    }
+
+    #[test]
+    fn who_finds_room_or_a_closed_door_does_not_wait() {
+        // Who would wait gives up at once.
+        let stopped = StopEvent::new();
+        stopped.set();
+        let capacity = Capacity::new(1);
+        assert!(capacity.acquire(1, [&stopped]));
+        assert!(!capacity.acquire(1, [&stopped]));
+        capacity.close();
+        assert!(capacity.acquire(1, [&stopped]));
+        assert!(capacity.try_acquire(1));
+    }
+
+    #[test]
+    fn who_has_seen_a_task_leave_finds_its_room() {
+        let capacity = Capacity::new(3);
+        assert!(capacity.try_acquire(3));
+        assert!(!capacity.try_acquire_counted(3, 2));
+        assert!(capacity.try_acquire_counted(2, 2));
+        assert!(!capacity.try_acquire_counted(1, 2));
+        // For all others there is none before it has been given back.
+        assert!(!capacity.try_acquire(1));
+        capacity.release(2);
+        assert!(!capacity.try_acquire(1));
+        capacity.release(1);
+        assert!(capacity.try_acquire(1));
+    }
+}

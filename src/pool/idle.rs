@@ -185,3 +185,108 @@ impl Idle {
         self.parkers[lane].park();
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::without;
+    use std::time::Instant;
+
+    /// Puts the worker of that lane to sleep. As if it had been woken for nothing the test goes on.
+    fn fall_asleep(idle: &Idle, lane: usize, searching: bool) {
+        idle.parkers[lane].unpark();
+        idle.sleep(lane, searching, || false);
+    }
+
+    fn idle(workers: usize, sleepers: impl IntoIterator<Item = usize>) -> Idle {
+        let idle = Idle::new(workers);
+        for lane in sleepers {
+            fall_asleep(&idle, lane, false);
+        }
+        idle
+    }
+
+    /// Whether that worker has been woken since.
+    fn is_woken(idle: &Idle, lane: usize) -> bool {
+        idle.parkers[lane].park_until(Some(Instant::now()))
+    }
+
+    #[test]
+    fn a_push_wakes_one_sleeper_unless_somebody_searches() {
+        let idle = idle(4, [0, 1]);
+        idle.notify();
+        assert!(is_woken(&idle, 1), "the latest is the warmest");
+        // That one searches now.
+        idle.notify();
+        assert!(!is_woken(&idle, 0));
+        idle.found(|| false);
+        assert!(!is_woken(&idle, 0));
+        idle.notify();
+        assert!(is_woken(&idle, 0));
+    }
+
+    /// Nor does a push that finds a searcher.
+    #[test]
+    fn a_push_takes_no_lock_when_nobody_sleeps() {
+        let idle = Idle::new(2);
+        assert!(!without(idle.sleepers.lock(), || idle.notify()));
+        fall_asleep(&idle, 0, false);
+        assert!(idle.start_searching());
+        assert!(!without(idle.sleepers.lock(), || idle.notify()));
+        idle.close();
+        assert!(without(idle.sleepers.lock(), || idle.notify()));
+    }
+
+    #[test]
+    fn who_has_begun_to_search_meanwhile_is_enough() {
+        let idle = idle(2, [0]);
+        assert!(idle.start_searching());
+        idle.wake_one();
+        assert!(!is_woken(&idle, 0));
+        idle.found(|| false);
+        idle.wake_one();
+        assert!(is_woken(&idle, 0));
+    }
+
+    #[test]
+    fn the_last_searcher_to_find_a_task_wakes_another_if_there_is_more() {
+        let idle = idle(4, [2, 3]);
+        assert!(idle.start_searching() && idle.start_searching());
+        idle.found(|| unreachable!("another one searches"));
+        assert!(!is_woken(&idle, 3));
+        idle.found(|| true);
+        assert!(is_woken(&idle, 3) && !is_woken(&idle, 2));
+        idle.found(|| false);
+        assert!(!is_woken(&idle, 2));
+    }
+
+    #[test]
+    fn with_nobody_to_wake_it_does_not_matter_whether_there_is_more() {
+        let idle = Idle::new(2);
+        assert!(idle.start_searching());
+        idle.found(|| unreachable!("nobody sleeps"));
+    }
+
+    #[test]
+    fn half_of_the_workers_search_at_most() {
+        for (workers, most) in [(1, 1), (2, 1), (3, 2), (8, 4)] {
+            let idle = Idle::new(workers);
+            let begin = || (0..workers).filter(|_| idle.start_searching()).count();
+            assert_eq!(begin(), most);
+            idle.found(|| false);
+            assert_eq!(begin(), 1, "in place of the one that found something");
+            fall_asleep(&idle, 0, true);
+            assert_eq!(begin(), 1, "in place of the one that sleeps");
+        }
+    }
+
+    #[test]
+    fn closing_wakes_everyone_and_is_seen_by_who_pushes() {
+        let idle = idle(3, [0, 1, 2]);
+        assert!(!idle.is_closing() && !idle.notify());
+        assert!(is_woken(&idle, 2));
+        idle.close();
+        assert!(idle.is_closing() && idle.notify());
+        assert!(is_woken(&idle, 0) && is_woken(&idle, 1));
+    }
+}

@@ -188,9 +188,7 @@ impl Shared {
         cause: &StopCause,
     ) -> Fallen {
         let takes = mode >= Shutdown::CancelPending;
-        if life.mode < Some(mode) {
-            life.mode = Some(mode);
-        }
+        life.mode = life.mode.max(Some(mode));
         if takes && life.cause.is_none() {
             life.cause = Some(cause.clone());
         }
@@ -269,7 +267,7 @@ impl Shared {
     }
 
     fn give_back(&self, room: usize) {
-        if let (Some(capacity), true) = (&self.capacity, room > 0) {
+        if let Some(capacity) = &self.capacity {
             capacity.release(room);
         }
     }
@@ -533,9 +531,8 @@ impl Core {
             if is_over() {
                 return false;
             }
-            let woken = wait_deadline(&self.shared.thread_ended, &mut life, deadline);
-            if !woken && life.alive > 0 {
-                return false;
+            if !wait_deadline(&self.shared.thread_ended, &mut life, deadline) {
+                return life.alive == 0;
             }
         }
         true
@@ -557,5 +554,97 @@ impl Core {
     /// Lets the threads go: they end by themselves, and nobody joins them.
     pub(super) fn detach_threads(&self) {
         drop(mem::take(&mut self.shared.life.lock().threads));
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::ThreadPool;
+    use super::super::queue::tests::lengths;
+    use super::super::shared::tests::core;
+    use super::*;
+    use crate::stop::StopReason;
+    use crate::stop::listeners::Listen;
+    use crate::stop::parker::Parker;
+    use std::panic::Location;
+    use std::sync::mpsc;
+
+    fn cause() -> StopCause {
+        StopCause::now(StopReason::Shutdown)
+    }
+
+    /// Or nobody would come to drop it.
+    #[test]
+    fn nothing_is_left_to_a_pool_without_threads() {
+        let core = core(1);
+        let (home, shared) = (core.node(), &core.shared);
+        let scope = || {
+            GroupRef::new(
+                Sort::Outside,
+                home.clone(),
+                Vec::new(),
+                None,
+                Location::caller(),
+            )
+        };
+        shared.dig_for_scopes(vec![scope()]);
+        assert!(!shared.has_graves());
+        shared.thread_started();
+        shared.dig_for_scopes(vec![scope()]);
+        assert!(shared.has_graves());
+        shared.thread_ended(&core.home);
+        assert!(!shared.has_graves());
+    }
+
+    #[test]
+    fn a_pool_without_threads_listens_to_nobody() {
+        let core = core(1);
+        let event = StopEvent::new();
+        let listener: Arc<dyn Listen> = Arc::new(Parker::new());
+        let keep = || {
+            let node = event.node().unwrap();
+            let registration = Registration::on_chain(node, &listener).unwrap();
+            core.shared.keep_registration(registration);
+        };
+        keep();
+        assert_eq!(Arc::strong_count(&listener), 1);
+        core.shared.thread_started();
+        keep();
+        assert_eq!(Arc::strong_count(&listener), 2);
+        core.shared.thread_ended(&core.home);
+        assert_eq!(Arc::strong_count(&listener), 1);
+    }
+
+    /// Whoever was let in before the door was closed, and pushes when it has been, does the closer's work: that
+    /// of its mode.
+    #[test]
+    fn members_of_a_scope_stay_pending_when_somebody_pushes_while_what_is_pending_is_cancelled() {
+        let pool = ThreadPool::new(1);
+        let submitter = pool.submitter();
+        let (opened, is_opened) = mpsc::channel();
+        let (go_on, may_go_on) = mpsc::channel();
+        let opener = pool.submit(move |_| {
+            let scope = submitter.scope(|scope| {
+                let early = scope.submit(|_| 1);
+                opened.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                let late: Vec<_> = (2..5).map(|n| scope.submit(move |_| n)).collect();
+                opened.send(()).unwrap();
+                may_go_on.recv().unwrap();
+                let tasks = [early].into_iter().chain(late);
+                tasks.map(|task| task.join().unwrap()).sum::<i32>()
+            });
+            scope.unwrap()
+        });
+        is_opened.recv().unwrap();
+        pool.core.begin_and_bury(Shutdown::CancelPending, &cause());
+        pool.core.pushed_while_closing();
+        let (front, _) = lengths(&pool.core.shared.queue);
+        go_on.send(()).unwrap();
+        is_opened.recv().unwrap();
+        // To take the queue apart for each of them would take ever longer.
+        assert_eq!(lengths(&pool.core.shared.queue), (front, 3));
+        go_on.send(()).unwrap();
+        assert_eq!(opener.join().unwrap(), 1 + 2 + 3 + 4);
     }
 }

@@ -52,8 +52,7 @@ impl Window {
     }
 
     /// It is about to be filled with so many.
-    fn fill(&mut self, count: usize) {
-        let now = Instant::now();
+    fn fill(&mut self, now: Instant, count: usize) {
         if let Some((before, used)) = self.filled.replace((now, count)) {
             let took = now - before;
             let short = Window::SHORT * u32::try_from(used).unwrap_or(u32::MAX);
@@ -113,7 +112,8 @@ where
 
     /// Fetches items and submits them, until so many are in flight as may be.
     fn fill(&mut self) {
-        self.window.fill(self.window.now - self.flying.len());
+        let count = self.window.now - self.flying.len();
+        self.window.fill(Instant::now(), count);
         while !self.refused && self.flying.len() < self.window.now {
             let Some(first) = self.items.next() else {
                 return;
@@ -127,7 +127,7 @@ where
             let most = capacity.map_or(room, Capacity::most);
             let mut draft = Draft::new(stash::take(&self.core.home), room.min(most));
             draft.push(closure(first));
-            while draft.len() < room && !draft.is_full() {
+            while !draft.is_full() {
                 let Some(item) = self.items.next() else {
                     break;
                 };
@@ -241,5 +241,70 @@ impl Submitter {
         T: Send + 'static,
     {
         Map::new(&self.core, items.into_iter(), code, Location::caller())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::shared::tests::{clear, core};
+    use super::*;
+
+    const INSTANT: Duration = Duration::from_nanos(1);
+
+    /// What becomes of a window that had been filled with so many, when that took so long.
+    fn after(window: Window, used: usize, took: Duration) -> usize {
+        let (mut window, start) = (window, Instant::now());
+        window.fill(start, used);
+        window.fill(start + took, used);
+        window.now
+    }
+
+    #[test]
+    fn it_grows_while_items_are_short_and_shrinks_when_they_are_long() {
+        let window = Window::new(4);
+        assert_eq!((window.now, window.least), (8, 8));
+        let at = |now| Window { now, ..window };
+        for used in [1, 5, 8] {
+            let short = Window::SHORT * used;
+            let used = used as usize;
+            assert_eq!(after(at(32), used, short - INSTANT), 64);
+            assert_eq!(after(at(32), used, short), 32);
+            assert_eq!(after(at(32), used, 4 * short), 32);
+            assert_eq!(after(at(32), used, 4 * short + INSTANT), 16);
+        }
+    }
+
+    #[test]
+    fn it_stays_between_its_bounds() {
+        let window = Window::new(4);
+        let at = |now| Window { now, ..window };
+        assert_eq!(after(at(Window::MOST), 8, INSTANT), Window::MOST);
+        assert_eq!(after(at(150), 8, INSTANT), Window::MOST);
+        let long = Duration::from_secs(1);
+        assert_eq!(after(at(8), 8, long), 8);
+        assert_eq!(after(at(10), 8, long), 8);
+        for took in [INSTANT, long] {
+            assert_eq!(after(Window::exactly(7), 7, took), 7);
+        }
+    }
+
+    #[test]
+    fn items_are_submitted_together() {
+        let core = core(1);
+        let location = Location::caller();
+        let map = Map::new(&core, 0..100, |n: i32, _: &StopEvent| n, location);
+        let mut map = map.in_flight(16);
+        map.fill();
+        let slab = |handle: &TaskHandle<i32>| handle.task().node().head();
+        let first = slab(&map.flying[0]);
+        assert!(first.is_some() && map.flying.len() == 16);
+        assert!(map.flying.iter().all(|handle| slab(handle) == first));
+        // What takes long are those that were submitted last.
+        map.flying.drain(..5);
+        map.fill();
+        assert_eq!(map.flying.len(), 16);
+        assert_eq!(map.window.filled.map(|(_, count)| count), Some(5));
+        drop(map);
+        clear(&core);
     }
 }

@@ -166,3 +166,35 @@ impl fmt::Debug for Core {
             .finish_non_exhaustive()
     }
 }
+
+/// What the tests of the pool's parts share.
+#[cfg(all(test, not(loom)))]
+pub(super) mod tests {
+    use super::super::ThreadPool;
+    use super::super::queue::All;
+    use super::Core;
+    use crate::stop::{StopCause, StopEvent, StopReason};
+    use crate::task::TaskHandle;
+    use crate::task::slab::SlabRef;
+
+    /// A pool without threads: what its workers would do is done by the test.
+    pub(crate) fn core(workers: usize) -> Core {
+        ThreadPool::builder().core(workers, None)
+    }
+
+    /// Takes out of the queue what would keep the pool.
+    pub(crate) fn clear(core: &Core) {
+        let cause = StopCause::now(StopReason::Dropped);
+        core.shared.cancel_pending(&core.home, &cause);
+    }
+
+    /// A batch of so many tasks that has just been taken out of the queue.
+    pub(crate) fn slab(core: &Core, len: usize) -> (SlabRef, Vec<TaskHandle<()>>) {
+        let handles = core.submit_all((0..len).map(|_| |_: &StopEvent| ()));
+        let ledger = &core.home.ledger;
+        let All { mut slabs, .. } = core.shared.queue.freeze(ledger).take_all(ledger, |_| false);
+        let slab = slabs.pop().expect("one was submitted");
+        assert_eq!(slab.len() as usize, len, "it fits into one");
+        (slab, handles)
+    }
+}

@@ -283,3 +283,40 @@ impl Node {
         self.word.load(Ordering::Acquire) & SET != 0
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::any::any;
+    use super::*;
+
+    static KIND: Kind = Kind {
+        free: |_, _| None,
+        raise: |_, _| false,
+        saw: |_| {},
+        reason: StopReason::Requested,
+        others: Kind::NO_OTHERS,
+        polled: Kind::NOT_COUNTED,
+        expire: Kind::NEVER_EXPIRES,
+        side: 0,
+        embedder: Kind::NO_EMBEDDER,
+    };
+
+    #[test]
+    fn a_node_that_was_neither_set_nor_waited_for_has_nothing_on_its_side() {
+        let has_side = |word, heard| Solo::new(word, 1, &KIND, None).has_side(heard);
+        let heard = 1 << 8;
+        assert!(!has_side(0, heard) && !has_side(TIMED | SPECIAL, heard));
+        assert!(!has_side(heard, 0));
+        for word in [CAUSED, LISTENED, heard] {
+            assert!(has_side(word, heard) && has_side(word | TIMED, heard));
+        }
+    }
+
+    #[test]
+    fn a_node_with_several_parents_is_special() {
+        let [one, other] = [(); 2].map(|()| NodeRef::plain(None));
+        assert!(!one.is_special());
+        assert!(!NodeRef::plain(Some(one.clone())).is_special());
+        assert!(any(one, vec![other]).is_special());
+    }
+}

@@ -16,6 +16,7 @@ use super::wait::Place;
 use crate::sync::{Arc, AtomicU32, Ordering, Tries};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::iter;
 use std::mem::{ManuallyDrop, offset_of};
 use std::ops::Deref;
 use std::panic::Location;
@@ -23,6 +24,9 @@ use std::process;
 use std::ptr::{self, NonNull};
 use std::task::Context;
 use std::time::Instant;
+
+/// With more references to a node than this the process ends.
+const MOST_REFERENCES: u32 = u32::MAX / 2;
 
 /// A node of its own.
 static PLAIN: Kind = Kind {
@@ -179,6 +183,17 @@ impl NodeRef {
         }
     }
 
+    /// Counts so many more references, which the caller must hand out.
+    #[inline]
+    fn add_references(&self, more: u32) {
+        // Relaxed: a new count is made from a live one, as in `Arc`.
+        let before = self.references().fetch_add(more, Ordering::Relaxed);
+        if before > MOST_REFERENCES {
+            // As `Arc` does: so many are a leak, and a count that wraps round would be unsound.
+            process::abort();
+        }
+    }
+
     #[inline]
     pub(crate) fn kind(&self) -> &'static Kind {
         match self.head_ref() {
@@ -320,6 +335,11 @@ impl NodeRef {
     #[cold]
     #[inline(never)]
     fn look_closely(&self, poll: bool) -> bool {
+        debug_assert!(
+            iter::successors(Some(self), |node| node.parent())
+                .any(|node| node.is_set_itself() || node.is_special()),
+            "there is nothing on the way"
+        );
         let mut node = self;
         loop {
             // Relaxed: the bits were written before the node was shared, and stay.
@@ -352,8 +372,7 @@ impl NodeRef {
 
     /// One step of the walk.
     fn look_at(&self, poll: bool) -> bool {
-        // Relaxed: as above.
-        if poll && self.word().load(Ordering::Relaxed) & SPECIAL != 0 {
+        if poll {
             (self.kind().polled)(self);
         }
         self.confirm()
@@ -443,9 +462,10 @@ impl NodeRef {
         }
     }
 
-    /// Tells those who listen for `topics`.
+    /// Tells those who listen for `topics`. The word says that there may be some.
     #[cold]
     pub(crate) fn tell(&self, topics: &[Topic]) {
+        debug_assert!(self.listeners().is_some(), "who said so has made a list");
         if let Some(listeners) = self.listeners() {
             listeners.notify(topics);
         }
@@ -566,7 +586,7 @@ impl NodeRef {
     fn causes_above(&self) -> impl Iterator<Item = StopCause> {
         let mut chain = self.chain();
         chain.next();
-        std::iter::from_fn(move || {
+        iter::from_fn(move || {
             loop {
                 let node = chain.next()?;
                 if let Some(cause) = node.own_cause() {
@@ -599,13 +619,7 @@ impl NodeRef {
 impl Clone for NodeRef {
     #[inline]
     fn clone(&self) -> Self {
-        // Relaxed: a new count is made from a live one, as in `Arc`.
-        let before = self.references().fetch_add(1, Ordering::Relaxed);
-        if before > u32::MAX / 2 {
-            // As `Arc` does: two thousand million references are a leak, and a count that wraps
-            // round would be unsound.
-            process::abort();
-        }
+        self.add_references(1);
         NodeRef(self.0)
     }
 }
@@ -678,11 +692,7 @@ impl Hoard {
     #[inline]
     pub(crate) fn take(&mut self) -> NodeRef {
         if self.spare == 0 {
-            // Relaxed: as in `clone`.
-            let before = self.node.references().fetch_add(DOZENS, Ordering::Relaxed);
-            if before > u32::MAX / 2 {
-                process::abort();
-            }
+            self.node.add_references(DOZENS);
             self.spare = DOZENS;
         }
         self.spare -= 1;
@@ -732,5 +742,120 @@ impl fmt::Debug for NodeRef {
             .field("cause", &self.side().and_then(|side| side.cause.get()))
             .field("has_parent", &self.parent().is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::super::any::any;
+    use super::*;
+
+    fn references(node: &NodeRef) -> u32 {
+        node.references().load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn the_only_reference_is_known_to_be() {
+        let node = NodeRef::plain(None);
+        assert!(node.is_only());
+        let other = node.clone();
+        assert!(!node.is_only() && !other.is_only());
+        drop(other);
+        assert!(node.is_only());
+        node.word()
+            .fetch_or(SET | CAUSED | LISTENED, Ordering::Relaxed);
+        assert!(node.is_only());
+        // The timers may make another one.
+        node.word().fetch_or(TIMED, Ordering::Relaxed);
+        assert!(!node.is_only());
+    }
+
+    #[test]
+    fn two_thousand_million_references_are_not_too_many() {
+        let node = NodeRef::plain(None);
+        for more in [MOST_REFERENCES - 1, MOST_REFERENCES] {
+            node.references().store(more, Ordering::Relaxed);
+            let other = node.clone();
+            assert_eq!(references(&node), more + 1);
+            drop(other);
+        }
+        node.references().store(1, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn references_are_taken_and_given_back_by_the_dozen() {
+        let node = NodeRef::plain(None);
+        let mut hoard = Hoard::new(node.clone());
+        assert_eq!(references(&node), 2);
+        let taken: Vec<_> = (0..DOZENS).map(|_| hoard.take()).collect();
+        assert_eq!(references(&node), 2 + DOZENS);
+        taken.into_iter().for_each(|it| hoard.give(it));
+        assert_eq!(references(&node), 2 + DOZENS);
+        // One that comes from elsewhere is kept too, up to a certain number.
+        (0..DOZENS).for_each(|_| hoard.give(node.clone()));
+        assert_eq!(references(&node), 2 + 2 * DOZENS);
+        hoard.give(node.clone());
+        assert_eq!(references(&node), 2 + DOZENS + 1);
+        drop(hoard);
+        assert!(node.is_only());
+    }
+
+    #[test]
+    fn a_hoard_is_of_one_node() {
+        let [one, other] = [(); 2].map(|()| NodeRef::plain(None));
+        let hoard = Hoard::new(one.clone());
+        assert!(hoard.is_of(&one) && !hoard.is_of(&other));
+    }
+
+    /// In the order of their birth.
+    fn diamond() -> [NodeRef; 5] {
+        let top = NodeRef::plain(None);
+        let [left, right] = [(); 2].map(|()| NodeRef::plain(Some(top.clone())));
+        let both = any(left.clone(), vec![right.clone()]);
+        let bottom = NodeRef::plain(Some(both.clone()));
+        [top, left, right, both, bottom]
+    }
+
+    /// Two causes, the earlier one first.
+    fn causes() -> [StopCause; 2] {
+        ["earlier", "later"].map(|words| StopCause::now(StopReason::custom(words)))
+    }
+
+    fn reason(node: &NodeRef) -> Option<StopReason> {
+        node.cause().map(|cause| cause.reason)
+    }
+
+    #[test]
+    fn of_several_causes_the_earliest_counts_but_for_those_above_a_node_that_was_set() {
+        let [earlier, later] = causes();
+        let [_, left, right, _, bottom] = diamond();
+        assert!(left.raise(&later) && right.raise(&earlier));
+        assert_eq!(reason(&bottom), Some(earlier.reason.clone()));
+
+        let [_, _, right, both, bottom] = diamond();
+        assert!(both.raise(&later) && right.raise(&earlier));
+        assert_eq!(reason(&bottom), Some(later.reason));
+    }
+
+    #[test]
+    fn the_first_look_fixes_the_cause() {
+        let [earlier, later] = causes();
+        let [_, left, right, _, bottom] = diamond();
+        assert!(left.raise(&later));
+        bottom.stamp_seen();
+        assert!(right.raise(&earlier));
+        assert_eq!(reason(&bottom), Some(later.reason));
+    }
+
+    #[test]
+    fn each_ancestor_is_in_the_chain_once() {
+        let [top, left, right, both, bottom] = diamond();
+        let expected = [&bottom, &both, &left, &top, &right];
+        assert!(
+            bottom
+                .chain()
+                .map(|node| node.0)
+                .eq(expected.map(|node| node.0))
+        );
     }
 }

@@ -181,3 +181,15 @@ fn run() {
         inner = TIMERS.inner.lock();
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::without;
+
+    /// The list is for the whole process.
+    #[test]
+    fn a_node_that_never_had_a_timer_is_not_looked_for_on_the_list() {
+        without(TIMERS.inner.lock(), || drop(NodeRef::plain(None)));
+    }
+}

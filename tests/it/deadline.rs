@@ -513,3 +513,27 @@ fn a_pool_does_not_end_before_it_was_left_what_its_last_task_had_captured() {
         assert_eq!(dropped_by.recv().unwrap(), "the-worker");
     });
 }
+
+/// Nor when everyone has been told: those who set an event drop what is left then, but for that thread.
+#[test]
+fn what_a_pool_drops_that_stops_at_a_deadline_is_left_to_its_workers() {
+    finishes(|| {
+        let event = StopEvent::new();
+        let stuck = Stuck::with(1, |builder| {
+            let builder = builder.thread_name(|_| "the-worker".into());
+            builder.stop_with(&event, Shutdown::CancelPending)
+        });
+        let (tell, dropped_by) = mpsc::channel();
+        let captured = captured(tell);
+        let task = stuck.pool.submit(move |_| drop(captured));
+        let at = Instant::now() + SOON;
+        event.set_at(at);
+        // By then the thread is done with the first.
+        let later = StopEvent::new();
+        later.set_at(at + SOON);
+        later.wait();
+        assert_eq!(task.status(), TaskStatus::NeverStarted);
+        stuck.release();
+        assert_eq!(dropped_by.recv().unwrap(), "the-worker");
+    });
+}

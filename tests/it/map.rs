@@ -162,3 +162,20 @@ fn after_a_shutdown_one_error_is_the_last() {
         assert!(all.next().is_none());
     });
 }
+
+#[test]
+fn it_is_filled_up_when_half_of_what_was_in_flight_is_used() {
+    finishes(|| {
+        let pool = ThreadPool::new(2);
+        let fetched = AtomicUsize::new(0);
+        let items = (0..100).inspect(|_| {
+            fetched.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut all = pool.map(items, |n: u32, _| n).in_flight(4);
+        let counts = [(); 7].map(|()| {
+            all.next().unwrap().unwrap();
+            fetched.load(Ordering::Relaxed)
+        });
+        assert_eq!(counts, [4, 4, 6, 6, 8, 8, 10]);
+    });
+}

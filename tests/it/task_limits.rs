@@ -1,5 +1,8 @@
 //! What one task may be submitted with: a time to run, a time to begin, an event to be under.
 
+#[cfg(target_os = "linux")]
+mod no_timer_thread;
+
 use crate::common::{DropCounter, Gate, OnDrop, Stuck, finishes};
 use std::sync::{Arc, mpsc};
 use std::thread;

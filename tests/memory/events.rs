@@ -1,8 +1,9 @@
 //! Events: children, waits, timers, callbacks and futures.
 
-use super::{MIB, Test, growth, rounds, stuck};
+use super::{LARGE, MIB, SMALL, Test, growth, restart, rounds, stuck};
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Waker};
@@ -28,6 +29,7 @@ pub(crate) const TESTS: &[Test] = tests![
     submitters_that_are_stopped_leave_no_trace,
     dropped_waits_for_several_leave_no_trace,
     polled_handles_leave_no_trace,
+    polls_allocate_nothing,
 ];
 
 fn dead_children_leave_no_trace_in_a_parent() {
@@ -392,4 +394,18 @@ fn polled_handles_leave_no_trace() {
         assert!(Pin::new(&mut task).poll(&mut context).is_pending());
     });
     stuck.release();
+}
+
+fn polls_allocate_nothing() {
+    let [one, other] = [(); 2].map(|()| StopEvent::new().child());
+    let any = StopEvent::any([&one, &other]);
+    let events = [&one, &any, &any.child()].map(StopEvent::clone);
+    for is_set in [false, true] {
+        restart();
+        for event in events.iter().cycle().take(300) {
+            assert_eq!(event.is_set(), is_set);
+        }
+        assert_eq!(SMALL.load(Relaxed) + LARGE.load(Relaxed), 0);
+        one.set();
+    }
 }

@@ -330,3 +330,10 @@ fn a_submitter_submits_batches_too() {
         }
     });
 }
+
+#[test]
+fn a_vector_of_handles_is_as_long_as_the_iterator_says() {
+    let pool = ThreadPool::new(1);
+    let handles = pool.submit_all((0..1_000).map(|n| move |_: &StopEvent| n));
+    assert_eq!(handles.capacity(), 1_000);
+}

@@ -61,7 +61,12 @@ impl Core {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let running: Vec<_> = shared.posts.iter().flat_map(Post::tasks).collect();
-            let pending = shared.queue.freeze(&home.ledger).pending();
+            // Or nobody is to be kept from the queue for this.
+            let pending = if home.ledger.stats().pending > 0 {
+                shared.queue.freeze(&home.ledger).pending()
+            } else {
+                Vec::new()
+            };
             let (stats, ids, exceptions) = home.ledger.closing_balance();
             let are_running = all_are(running.iter().map(|(task, _)| task), TaskStatus::Running);
             let agree = (stats.running, stats.pending)

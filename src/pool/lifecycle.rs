@@ -438,19 +438,27 @@ impl Core {
     }
 
     /// A task was pushed, and the pool was found closing. If it is one that takes what is pending,
-    /// the closer may have looked before the push: its work is done again.
+    /// the closer may have looked before the push: its work is done again. If nothing is outstanding any more, the task was
+    /// doomed before it was pushed, and the workers may have looked at the queue for the last time: what is left there
+    /// would keep the pool.
     #[cold]
     pub(super) fn pushed_while_closing(&self) {
         let shared = &self.shared;
-        let (mode, cause) = {
+        let (mode, cause, is_finished) = {
             let life = shared.life.lock();
-            (life.mode, life.cause.clone())
+            // Relaxed: it is set under this lock. If it is not yet, the push comes before, and a worker that sees it set
+            // looks at the queue again before it ends.
+            let is_finished = shared.finished.load(Ordering::Relaxed);
+            (life.mode, life.cause.clone(), is_finished)
         };
         if let Some(cause) = cause {
             let all = mode == Some(Shutdown::StopAll);
             let fallen = shared.doom_pending(&self.home, &cause, all);
             shared.settle(&self.home, &fallen);
             fallen.drop_closures();
+        }
+        if is_finished {
+            shared.queue.sweep(&self.home.ledger);
         }
     }
 
@@ -571,6 +579,17 @@ mod tests {
 
     fn cause() -> StopCause {
         StopCause::now(StopReason::Shutdown)
+    }
+
+    /// As when it is stopped with its group between its admission and its push, and the workers end in between.
+    #[test]
+    fn a_task_that_was_doomed_before_it_is_pushed_does_not_stay_in_a_pool_that_has_ended() {
+        let core = core(1);
+        core.submit(None, (), |_| ()).cancel();
+        core.begin_and_bury(Shutdown::Drain, &cause());
+        assert_eq!(lengths(&core.shared.queue), (0, 1));
+        core.pushed_while_closing();
+        assert_eq!(lengths(&core.shared.queue), (0, 0));
     }
 
     /// Or nobody would come to drop it.

@@ -241,10 +241,15 @@ impl Queue {
     /// There are so many husks now. Sweeps if that is too many.
     pub(crate) fn note_husks(&self, husks: usize, ledger: &Ledger) {
         if husks >= FEW_HUSKS && husks % 64 == 0 && husks as u64 / 3 > ledger.stats().pending {
-            let gone = self.freeze(ledger).sweep(ledger);
-            // With the queue thawed: what hangs on a task may be the user's.
-            drop(gone);
+            self.sweep(ledger);
         }
+    }
+
+    /// Drops the husks.
+    pub(crate) fn sweep(&self, ledger: &Ledger) {
+        let gone = self.freeze(ledger).sweep(ledger);
+        // With the queue thawed: what hangs on a task may be the user's.
+        drop(gone);
     }
 
     /// Waits until no worker is at the queue, and keeps them away until the guard is dropped.

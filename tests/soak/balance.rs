@@ -69,6 +69,18 @@ pub(crate) fn threads() -> Option<usize> {
     entries("/proc/self/task")
 }
 
+/// Whether the process has a thread of that name, of which the system keeps 15 bytes; as far as that can be told.
+pub(crate) fn has_thread(name: &str) -> bool {
+    let Ok(threads) = fs::read_dir("/proc/self/task") else {
+        return false;
+    };
+    // One that ends meanwhile has no name any more.
+    threads.flatten().any(|thread| {
+        let found = fs::read_to_string(thread.path().join("comm"));
+        found.is_ok_and(|found| found.trim_end() == name)
+    })
+}
+
 /// At a moment when nobody else runs.
 pub(crate) fn alive() -> Alive {
     let sum = |counter: fn(&Counters) -> &AtomicUsize| {

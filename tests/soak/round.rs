@@ -1,6 +1,7 @@
 //! One pool: its shape, its life, its end, and the whole account.
 
 use crate::actor::{Actor, serve};
+use crate::balance;
 use crate::dice::Dice;
 use crate::plan::{Plan, body};
 use crate::world::{HANDED_BACK, KNOWN, NAMELESS, Token, WITHOUT_POOL, World, assert_law};
@@ -174,8 +175,12 @@ fn pass_timers() {
         drop(call);
         // If the time has passed by then, it is set at once.
         if set_by != here {
-            return;
+            break;
         }
+    }
+    // What a task without a pool had captured is dropped on a thread that is started for it.
+    while balance::has_thread("stoppable-drops") {
+        thread::yield_now();
     }
 }
 

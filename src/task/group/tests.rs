@@ -1,3 +1,5 @@
+//! What a group promises its members, looked at from inside.
+
 use super::members::is_to_run;
 use super::*;
 use crate::report::TaskStatus;

@@ -1,3 +1,5 @@
+//! The ends and the claims of single tasks, at moments that no test from outside can choose.
+
 use super::*;
 use crate::stop::node::CAUSED;
 use crate::task::cell::Extra;

@@ -1,3 +1,5 @@
+//! How large slabs are, and what becomes of drafts.
+
 use super::*;
 use crate::allocated::bytes_kept_by;
 use crate::stop::StopReason;

@@ -3,7 +3,7 @@
 //!
 //! Nothing else in the crate names `std::sync::atomic`, `parking_lot`, `crossbeam_deque` or
 //! `loom`. What loom does not model is named here too: `std::sync::Arc` is used as it is, since
-//! loom's cannot hold a trait object, and the injector is replaced by a queue under a lock.
+//! loom's cannot hold a trait object, and the injector is replaced by a short queue of atomics.
 
 pub(crate) use crossbeam_utils::CachePadded;
 pub(crate) use std::sync::Arc;
@@ -136,6 +136,7 @@ mod real {
 #[cfg(loom)]
 pub(crate) use self::model::*;
 #[cfg(loom)]
+#[allow(unsafe_code, reason = "the stand-in of a queue without locks")]
 mod model {
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::hint::spin_loop;
@@ -157,7 +158,6 @@ mod model {
     }
     pub(crate) use thread_locals;
 
-    use std::collections::VecDeque;
     use std::ops::{Deref, DerefMut};
     use std::time::Instant;
 
@@ -258,39 +258,82 @@ mod model {
         true
     }
 
-    /// Stands in for `crossbeam_deque::Injector`, which loom cannot see into.
+    /// Stands in for `crossbeam_deque::Injector`, which loom cannot see into. It orders no more than that one
+    /// does: who takes a value sees what its pusher did before, and who finds nothing need not have seen anything.
     #[derive(Debug)]
-    pub(crate) struct Injector<T>(Mutex<VecDeque<T>>);
+    pub(crate) struct Injector<T> {
+        head: AtomicUsize,
+        tail: AtomicUsize,
+        slots: [Slot<T>; SLOTS],
+    }
+
+    /// No model pushes more than this.
+    const SLOTS: usize = 4;
+
+    #[derive(Debug)]
+    struct Slot<T> {
+        written: AtomicBool,
+        value: UnsafeCell<Option<T>>,
+    }
+
+    // SAFETY: a value is put into a slot by the one who was given the place, and taken by the one who has moved the
+    // head past it and has seen it written.
+    unsafe impl<T: Send> Sync for Slot<T> {}
 
     pub(crate) enum Steal<T> {
         Empty,
         Success(T),
-        #[expect(dead_code, reason = "a queue under a lock is never lost to another")]
         Retry,
     }
 
     impl<T> Injector<T> {
         pub(crate) fn new() -> Self {
-            Injector(Mutex::new(VecDeque::new()))
-        }
-
-        pub(crate) fn push(&self, value: T) {
-            self.0.lock().push_back(value);
-        }
-
-        pub(crate) fn steal(&self) -> Steal<T> {
-            match self.0.lock().pop_front() {
-                Some(value) => Steal::Success(value),
-                None => Steal::Empty,
+            Injector {
+                head: AtomicUsize::new(0),
+                tail: AtomicUsize::new(0),
+                slots: std::array::from_fn(|_| Slot {
+                    written: AtomicBool::new(false),
+                    value: UnsafeCell::new(None),
+                }),
             }
         }
 
+        pub(crate) fn push(&self, value: T) {
+            let slot = &self.slots[self.tail.fetch_add(1, Ordering::AcqRel)];
+            // SAFETY: the place was given to this thread only, and nobody reads it before it is written.
+            slot.value.with_mut(|place| unsafe { *place = Some(value) });
+            slot.written.store(true, Ordering::Release);
+        }
+
+        pub(crate) fn steal(&self) -> Steal<T> {
+            let head = self.head.load(Ordering::Acquire);
+            if head == self.tail.load(Ordering::Acquire) {
+                return Steal::Empty;
+            }
+            let moved =
+                self.head
+                    .compare_exchange(head, head + 1, Ordering::AcqRel, Ordering::Relaxed);
+            if moved.is_err() {
+                // Another has it; who looks again is to see that.
+                yield_now();
+                return Steal::Retry;
+            }
+            let slot = &self.slots[head];
+            while !slot.written.load(Ordering::Acquire) {
+                yield_now();
+            }
+            // SAFETY: the head was moved by this thread only, and it is written.
+            let value = slot.value.with_mut(|place| unsafe { (*place).take() });
+            Steal::Success(value.expect("each is taken once"))
+        }
+
         pub(crate) fn is_empty(&self) -> bool {
-            self.0.lock().is_empty()
+            self.len() == 0
         }
 
         pub(crate) fn len(&self) -> usize {
-            self.0.lock().len()
+            let head = self.head.load(Ordering::Acquire);
+            self.tail.load(Ordering::Acquire) - head
         }
     }
 }

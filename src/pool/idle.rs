@@ -101,16 +101,19 @@ impl Idle {
 
     /// Marks the pool as closing and wakes everyone.
     pub(crate) fn close(&self) {
-        // SeqCst with the fence after it: partner is the fence in `notify`. Either the submitter
+        // Relaxed, with the fence after it: partner is the fence in `notify`. Either the submitter
         // sees the mark, or the closer's look at the queue, which comes next, sees its task.
-        self.word.fetch_or(CLOSING, Ordering::SeqCst);
+        self.word.fetch_or(CLOSING, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         self.wake_all();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        // Acquire: partner is the RMW in `close`; who sees the mark sees the mode.
-        self.word.load(Ordering::Acquire) & CLOSING != 0
+        // Relaxed: what is done then is done under the lock of the pool's life, which the closer holds
+        // while it marks. And who has just counted an end does not miss a mark whose closer has not counted it: both
+        // went through the lock of the ledger's book, or, for what a worker ran, through the fence in `close` and that of
+        // `Lane::enter`.
+        self.word.load(Ordering::Relaxed) & CLOSING != 0
     }
 
     pub(crate) fn wake_all(&self) {
@@ -147,9 +150,9 @@ impl Idle {
 
     /// A searcher has found a task. If it was the last one and there is more, it wakes another.
     pub(crate) fn found(&self, more: impl FnOnce() -> bool) {
-        // SeqCst, with the fence after it, orders the look for more behind the change: a submitter
-        // that still saw us searching has pushed before we look.
-        let before = self.word.fetch_sub(SEARCHER, Ordering::SeqCst);
+        // Relaxed: the fence after it orders the look for more behind the change, so a submitter that
+        // still saw us searching has pushed before we look.
+        let before = self.word.fetch_sub(SEARCHER, Ordering::Relaxed);
         if searchers(before) == 1 && sleepers(before) > 0 {
             fence(Ordering::SeqCst);
             if more() {

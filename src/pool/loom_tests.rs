@@ -1,7 +1,7 @@
 //! Models of the pool: submitting against sleeping, against shutting down, against a frozen queue.
 //!
-//! The threads are loom's; what they run is the pool's own code, with a queue under a lock in place of
-//! crossbeam's injector.
+//! The threads are loom's; what they run is the pool's own code, with a queue of atomics in place of
+//! crossbeam's injector, which orders no more than that one.
 
 use super::ThreadPool;
 use super::idle::Idle;
@@ -36,9 +36,14 @@ pub(crate) fn work(core: Core, lane: usize) {
     worker::work(core, lane, None);
 }
 
+/// Lets the workers end when everything is done.
+pub(crate) fn drain(core: &Core) {
+    core.begin_and_bury(Shutdown::Drain, &cause());
+}
+
 /// Lets the worker of lane 0 end, and looks at what is left.
 pub(crate) fn finish(core: &Core, worker: thread::JoinHandle<()>) {
-    core.begin_and_bury(Shutdown::Drain, &cause());
+    drain(core);
     worker.join().unwrap();
     all_ended(core);
 }
@@ -81,12 +86,17 @@ pub(crate) fn counts(core: &Core) -> [u64; 4] {
     [submitted, completed, never_started, taken]
 }
 
+/// Whether the queue has nothing in it, be it a husk.
+pub(crate) fn is_empty(core: &Core) -> bool {
+    core.shared.queue.is_empty()
+}
+
 /// The queue holds references to tasks, which hold the home, which holds the queue: whatever a model
 /// leaves there would be a leak, and loom reports it.
 fn all_ended(core: &Core) {
     let stats = core.home.ledger.stats();
     assert_eq!(stats.pending + stats.running, 0);
-    assert!(core.shared.queue.is_empty());
+    assert!(is_empty(core));
 }
 
 #[test]
@@ -96,7 +106,7 @@ fn a_task_that_is_submitted_while_the_worker_goes_to_sleep_runs() {
         let worker = spawn_worker(&core, 0);
         let handle = core.submit(None, (), |_| 7);
         assert_eq!(handle.join().unwrap(), 7);
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         worker.join().unwrap();
         all_ended(&core);
     });
@@ -119,7 +129,7 @@ fn two_submitters_and_a_worker() {
         core.execute(None, (), move |_| ours.fetch_add(1, Ordering::Relaxed))
             .unwrap();
         other.join().unwrap();
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         worker.join().unwrap();
         assert_eq!(runs.load(Ordering::Relaxed), 2);
         all_ended(&core);
@@ -135,7 +145,7 @@ fn two_workers_and_two_tasks() {
         let core = core(2);
         let workers = [spawn_worker(&core, 0), spawn_worker(&core, 1)];
         let handles = [core.submit(None, (), |_| 1), core.submit(None, (), |_| 2)];
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         for worker in workers {
             worker.join().unwrap();
         }
@@ -288,7 +298,7 @@ fn a_task_that_submits_while_the_pool_drains() {
             let core = core.clone();
             move |_| core.submit(None, (), |_| 7).status()
         });
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         worker.join().unwrap();
         outer.join().unwrap();
         let stats = core.home.ledger.stats();
@@ -333,15 +343,35 @@ fn a_frozen_queue_and_a_worker_do_not_both_have_a_task() {
         let status = handle.outcome().status();
         let expected = [TaskStatus::Completed, TaskStatus::NeverStarted][doomed];
         assert_eq!(status, expected);
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         worker.join().unwrap();
+        all_ended(&core);
+    });
+}
+
+/// The setter is the worker as well; with a thread of its own for each, below, there are only so many orders that can be
+/// tried.
+#[test]
+fn who_sets_the_pools_event_finds_what_was_submitted() {
+    loom::model(|| {
+        let core = core(1);
+        let setter = thread::spawn({
+            let core = core.clone();
+            move || {
+                assert!(StopEvent::of(core.home.node().clone()).set());
+                work(core, 0);
+            }
+        });
+        let handle = core.submit(None, (), |_| 7);
+        setter.join().unwrap();
+        assert!(handle.is_done());
         all_ended(&core);
     });
 }
 
 #[test]
 fn setting_the_pools_event_against_a_submit() {
-    loom::model(|| {
+    bounded(1).check(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
         let setter = thread::spawn({
@@ -397,7 +427,7 @@ fn a_batch_of_two_and_a_worker() {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
         let handles = core.submit_all([1, 2].map(|n| move |_: &StopEvent| n));
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         worker.join().unwrap();
         let values = handles.into_iter().map(|handle| handle.join().unwrap());
         assert_eq!(values.collect::<Vec<_>>(), [1, 2]);
@@ -412,7 +442,7 @@ fn a_batch_of_two_and_two_workers() {
         let core = core(2);
         let other = spawn_worker(&core, 0);
         let handles = core.submit_all([1, 2].map(|n| move |_: &StopEvent| n));
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         work(core.clone(), 1);
         other.join().unwrap();
         let values = handles.into_iter().map(|handle| handle.join().unwrap());
@@ -434,7 +464,7 @@ fn a_task_of_a_batch_waits_for_the_next_one() {
                 if waits {
                     opened.wait();
                     // Not before: who closes a pool wakes everyone.
-                    core.begin_and_bury(Shutdown::Drain, &cause());
+                    drain(&core);
                 } else {
                     opened.set();
                 }
@@ -470,7 +500,7 @@ fn a_batch_that_is_cancelled_while_a_worker_takes_from_it() {
             }
         }
         assert_eq!(never, doomed);
-        core.begin_and_bury(Shutdown::Drain, &cause());
+        drain(&core);
         worker.join().unwrap();
         assert_eq!(dropped.load(Ordering::Relaxed), 2);
         let stats = core.home.ledger.stats();

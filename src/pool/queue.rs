@@ -255,6 +255,7 @@ impl Queue {
     /// Waits until no worker is at the queue, and keeps them away until the guard is dropped.
     pub(crate) fn freeze(&self, ledger: &Ledger) -> Frozen<'_> {
         let front = self.front.lock();
+        // Partner: the fence in `Lane::enter`.
         store_then_look(&self.frozen, true);
         ledger.wait_lanes();
         Frozen { queue: self, front }

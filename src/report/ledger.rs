@@ -27,7 +27,7 @@ use super::stats::Stats;
 use super::status::TaskId;
 use crate::stop::StopCause;
 use crate::sync::{
-    Arc, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, Tries, fence, store_then_look,
+    Arc, AtomicU64, CachePadded, Mutex, MutexGuard, Ordering, Tries, store_then_look,
 };
 use std::time::Duration;
 
@@ -151,9 +151,9 @@ impl Ledger {
             Door::Scopes => DRAINING | SCOPES,
             Door::Closed => DRAINING | SCOPES | CLOSED,
         };
-        // SeqCst: the closer goes on to look at the queue (see `Shared::close`); partner is the
-        // submitter's fence between its push and its look.
-        self.admission.fetch_or(bits, Ordering::SeqCst);
+        // Relaxed: one exchange or the other comes first, and nothing is read through this word. What orders the closer's
+        // look at the queue is its fence in `Idle::close`, which comes next.
+        self.admission.fetch_or(bits, Ordering::Relaxed);
     }
 
     pub(crate) fn lane(&self, lane: usize) -> &Lane {
@@ -173,11 +173,9 @@ impl Ledger {
 
     /// Waits until no worker is between its look at the queue and its count of what it claimed.
     ///
-    /// With the queue's `frozen` flag set before, no worker touches the queue after this returns.
+    /// If the queue's `frozen` flag was set and a fence came after that, no worker touches the queue after this returns:
+    /// partner is the fence in `Lane::enter`. Either the worker sees the flag, or we see its lane busy and wait.
     pub(crate) fn wait_lanes(&self) {
-        // Partner: the fence in `Lane::enter`. Either the worker sees the flag that the caller has
-        // set, or we see its lane busy and wait.
-        fence(Ordering::SeqCst);
         for lane in &self.lanes {
             lane.started();
         }
@@ -218,16 +216,18 @@ impl Ledger {
 
     /// How many ids have been given out.
     pub(crate) fn ids(&self) -> u64 {
-        // Acquire: keeps this load after those of the lanes; `admit` has no data to publish.
-        self.admission.load(Ordering::Acquire) / ID
+        // Relaxed: `admit` has no data to publish. In `stats` the Acquires of the lanes come before: who sees a task
+        // started there sees it accepted here.
+        self.admission.load(Ordering::Relaxed) / ID
     }
 
     /// Shuts the door for good if no accepted task is outstanding. Says whether none is, nor will
     /// be. The door has been closed to those outside before.
     pub(crate) fn close_if_done(&self) -> bool {
         loop {
-            // Acquire: partner is the Release half of an earlier success, if there was one.
-            let now = self.admission.load(Ordering::Acquire);
+            // Relaxed: if the exchange below succeeds, this word was the same all the time from here to there, also
+            // when `stats` looked at it, and so what is counted is all there is.
+            let now = self.admission.load(Ordering::Relaxed);
             let stats = self.stats();
             if stats.pending + stats.running > 0 {
                 return false;
@@ -238,7 +238,7 @@ impl Ledger {
             let shut = now & CLOSED != 0
                 || self
                     .admission
-                    .compare_exchange(now, now | CLOSED, Ordering::AcqRel, Ordering::Relaxed)
+                    .compare_exchange(now, now | CLOSED, Ordering::Relaxed, Ordering::Relaxed)
                     .is_ok();
             if shut {
                 return true;

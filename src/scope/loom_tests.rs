@@ -5,7 +5,8 @@ use super::scoped::scope;
 use super::work::Work;
 use crate::pool::Core;
 use crate::pool::loom_tests::{
-    core, counts, finish, spawn_worker, started, stop_and_leave, take_pending, work,
+    core, counts, drain, finish, is_empty, spawn_worker, started, stop_and_leave, take_pending,
+    work,
 };
 use crate::report::TaskStatus;
 use crate::report::ledger::Lane;
@@ -278,6 +279,30 @@ fn two_wait_for_one_group() {
         work.stop(&StopCause::now(StopReason::Dropped));
         work.close();
         finish(&core, worker);
+    });
+}
+
+/// A member is let in, its group is stopped, the pool drains and its worker ends: what is pushed then would keep the
+/// queue, which would keep the pool. It runs or it does not; nothing is left.
+#[test]
+fn a_task_that_is_stopped_before_it_is_pushed_is_not_left_in_a_pool_that_has_ended() {
+    bounded(2).check(|| {
+        let core = core(1);
+        let group = Arc::new(Work::new(&core, true, here()));
+        let worker = {
+            let (core, group) = (core.clone(), Arc::clone(&group));
+            thread::spawn(move || {
+                group.stop(&StopCause::now(StopReason::Dropped));
+                drain(&core);
+                work(core, 0);
+            })
+        };
+        let handle = submit(&group, || {});
+        worker.join().unwrap();
+        assert!(handle.is_done());
+        assert!(is_empty(&core), "something was left in the queue");
+        group.close();
+        group.forget();
     });
 }
 

@@ -291,7 +291,7 @@ impl ThreadPoolBuilder {
             #[cfg(feature = "timeline")]
             recorder: self.timeline.map(Recorder::new),
             blocked: Mutex::new(Vec::new()),
-            life: Mutex::new(Life::new()),
+            life: Mutex::new(Life::default()),
             thread_ended: Condvar::new(),
             finished: AtomicBool::new(false),
             holds: AtomicUsize::new(0),

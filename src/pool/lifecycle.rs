@@ -25,71 +25,28 @@
 //!
 //! `life` before the queue's front before the ledger's book. No foreign code runs under any of them.
 
-use super::hooks::Hooks;
+use super::graves::Left;
 use super::queue::All;
 use super::shared::{Core, Shared};
+use super::threads::Threads;
 use crate::report::Shutdown;
 use crate::report::ledger::Door;
-use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent};
-use crate::sync::{Arc, Ordering, wait_deadline};
+use crate::sync::Ordering;
 use crate::task::cell::TaskRef;
-use crate::task::context::contained;
-use crate::task::group::{GroupRef, Sort};
+use crate::task::group::Sort;
 use crate::task::home::Home;
 use crate::task::life::{self, Doomed};
-use crate::task::no_pool;
 use crate::task::slab::SlabRef;
 use crate::task::trace;
 use std::mem;
-use std::task::Waker;
-use std::thread::JoinHandle;
-use std::time::Instant;
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Life {
     pub(super) mode: Option<Shutdown>,
     /// Why pending tasks never start, once they never do.
     cause: Option<StopCause>,
-    /// How many worker threads may still call the user's hooks.
-    serving: usize,
-    /// How many worker threads have not ended.
-    alive: usize,
-    threads: Vec<JoinHandle<()>>,
-    /// Whether the pool has not been dropped.
-    owned: bool,
-    /// Listens for the event that the pool stops with.
-    registration: Option<Registration>,
-    /// Who is to be woken when the last thread has ended.
-    wakers: Vec<Waker>,
-}
-
-/// What is given up when the threads have ended: to be dropped when no lock is held.
-type Last = (Option<Arc<Hooks>>, Option<Registration>);
-
-impl Life {
-    /// The threads have ended.
-    fn leave(&mut self, shared: &Shared) -> Last {
-        let hooks = if self.owned {
-            None
-        } else {
-            shared.hooks.lock().take()
-        };
-        (hooks, self.registration.take())
-    }
-
-    pub(super) fn new() -> Self {
-        Life {
-            mode: None,
-            cause: None,
-            serving: 0,
-            alive: 0,
-            threads: Vec::new(),
-            owned: true,
-            registration: None,
-            wakers: Vec::new(),
-        }
-    }
+    pub(super) threads: Threads,
 }
 
 /// Tasks that a shutdown has doomed. Their closures are to be dropped when no lock is held, and
@@ -116,33 +73,6 @@ impl Fallen {
     pub(super) fn drop_closures(self) {
         for doomed in self.doomed {
             doomed.drop_closure();
-        }
-    }
-}
-
-/// What is left to the workers to be dropped.
-pub(crate) enum Grave {
-    Task(Doomed),
-    /// What was left to this scope.
-    Scope(GroupRef),
-}
-
-/// Closures that have been left to others, who are to hear of it.
-#[must_use = "those who are to drop them have to hear of it"]
-pub(super) struct Left {
-    /// Those of scopes, which who closes the scope is to drop.
-    scoped: Vec<Doomed>,
-    /// Groups of which the workers have some to drop: one may wait for it.
-    groups: Vec<GroupRef>,
-}
-
-impl Left {
-    pub(super) fn leave(self, shared: &Shared) {
-        let scopes = life::groups_of(&self.scoped);
-        life::leave_to_scopes(self.scoped);
-        shared.dig_for_scopes(scopes);
-        for group in self.groups {
-            group.poke();
         }
     }
 }
@@ -285,58 +215,6 @@ impl Shared {
         self.idle.wake_all();
     }
 
-    /// Lets the workers, too, drop what was left to these: whoever is to close them may wait for such a drop before.
-    fn dig_for_scopes(&self, scopes: Vec<GroupRef>) {
-        if scopes.is_empty() {
-            return;
-        }
-        {
-            let life = self.life.lock();
-            if life.serving > 0 {
-                let mut graveyard = self.graveyard.lock();
-                graveyard.extend(scopes.into_iter().map(Grave::Scope));
-                // Release: as in `dig`.
-                self.graves.store(graveyard.len(), Ordering::Release);
-            }
-        }
-        self.idle.notify();
-    }
-
-    /// Leaves closures to the workers. The groups to which some of them belong are to be poked.
-    fn dig(&self, doomed: Vec<Doomed>) -> Vec<GroupRef> {
-        let groups = life::groups_of(&doomed);
-        let mut graveyard = self.graveyard.lock();
-        graveyard.extend(doomed.into_iter().map(Grave::Task));
-        // Release: partner is the Acquire in `has_graves`.
-        self.graves.store(graveyard.len(), Ordering::Release);
-        groups
-    }
-
-    /// Leaves the drops of closures to a worker, if there is one.
-    pub(super) fn bury(&self, doomed: Vec<Doomed>) {
-        let (scoped, others) = life::part_scoped(doomed);
-        let left = {
-            let life = self.life.lock();
-            if life.serving > 0 {
-                Ok(self.dig(others))
-            } else {
-                Err(others)
-            }
-        };
-        let groups = left.unwrap_or_else(|others| {
-            // The last worker has ended, and this thread is not to run such code: all time limits would wait for it.
-            others.into_iter().for_each(no_pool::leave);
-            Vec::new()
-        });
-        Left { scoped, groups }.leave(self);
-        self.idle.notify();
-    }
-
-    pub(super) fn has_graves(&self) -> bool {
-        // Acquire: partner is the Release in `dig`.
-        self.graves.load(Ordering::Acquire) > 0
-    }
-
     /// Whether a worker may end: nothing is outstanding, nothing will be, and nothing is left to be
     /// dropped.
     pub(super) fn may_end(&self) -> bool {
@@ -352,80 +230,6 @@ impl Shared {
     pub(super) fn has_last_duties(&self) -> bool {
         // Acquire: as in `may_end`.
         self.finished.load(Ordering::Acquire) || self.has_graves()
-    }
-
-    /// Drops closures that a shutdown has left to the workers.
-    pub(super) fn tend_graveyard(&self) {
-        loop {
-            let grave = {
-                let mut graveyard = self.graveyard.lock();
-                let grave = graveyard.pop();
-                // Relaxed: what is to be seen is that there is something, not that there is nothing.
-                self.graves.store(graveyard.len(), Ordering::Relaxed);
-                grave
-            };
-            match grave {
-                Some(Grave::Task(doomed)) => doomed.drop_closure(),
-                Some(Grave::Scope(scope)) => scope.tend_graves(),
-                None => return,
-            }
-        }
-    }
-
-    pub(super) fn thread_started(&self) {
-        let mut life = self.life.lock();
-        life.serving += 1;
-        life.alive += 1;
-    }
-
-    pub(super) fn thread_ended(&self, home: &Home) {
-        let last = {
-            let mut life = self.life.lock();
-            life.serving -= 1;
-            (life.serving == 0).then(|| life.leave(self))
-        };
-        if last.is_some() {
-            // Nothing is left to threads from here on.
-            self.tend_graveyard();
-            home.depot.close();
-        }
-        // Before the end of the thread is told, and so before a shutdown returns.
-        contained(|| drop(last));
-        let wakers = {
-            let mut life = self.life.lock();
-            life.alive -= 1;
-            let is_last = life.alive == 0;
-            is_last.then(|| mem::take(&mut life.wakers))
-        };
-        self.thread_ended.notify_all();
-        for waker in wakers.into_iter().flatten() {
-            contained(|| waker.wake());
-        }
-    }
-
-    /// The pool was dropped.
-    pub(super) fn owner_gone(&self) {
-        let last = {
-            let mut life = self.life.lock();
-            life.owned = false;
-            (life.serving == 0).then(|| life.leave(self))
-        };
-        contained(|| drop(last));
-    }
-
-    /// Keeps the registration for as long as there are threads.
-    pub(super) fn keep_registration(&self, registration: Registration) {
-        let mut life = self.life.lock();
-        if life.serving > 0 {
-            life.registration = Some(registration);
-        } else {
-            drop(life);
-            drop(registration);
-        }
-    }
-
-    pub(super) fn keep_thread(&self, thread: JoinHandle<()>) {
-        self.life.lock().threads.push(thread);
     }
 }
 
@@ -502,168 +306,7 @@ impl Core {
             left.leave(shared);
         }
     }
-
-    /// Waits until every worker thread has ended, or until `deadline`. Says whether they have.
-    pub(super) fn wait_ended(&self, deadline: Option<Instant>) -> bool {
-        self.wait_ended_unless(deadline, || false)
-    }
-
-    /// Lets those who wait for the threads look whether something else has happened.
-    pub(super) fn wake_waiting(&self) {
-        // Under the lock, or one who has looked and does not sleep yet would not hear of it.
-        drop(self.shared.life.lock());
-        self.shared.thread_ended.notify_all();
-    }
-
-    /// Wakes that one, besides others, when the last worker thread has ended. Says whether it has.
-    pub(super) fn wake_when_ended(&self, waker: &Waker) -> bool {
-        let fresh = waker.clone();
-        let mut life = self.shared.life.lock();
-        if life.alive == 0 {
-            return true;
-        }
-        if !life.wakers.iter().any(|known| known.will_wake(&fresh)) {
-            life.wakers.push(fresh);
-        }
-        false
-    }
-
-    /// As [`wait_ended`](Self::wait_ended), but gives up when `is_over`.
-    pub(super) fn wait_ended_unless(
-        &self,
-        deadline: Option<Instant>,
-        is_over: impl Fn() -> bool,
-    ) -> bool {
-        let mut life = self.shared.life.lock();
-        while life.alive > 0 {
-            if is_over() {
-                return false;
-            }
-            if !wait_deadline(&self.shared.thread_ended, &mut life, deadline) {
-                return life.alive == 0;
-            }
-        }
-        true
-    }
-
-    /// Joins the threads, which are about to end, so that their local destructors have run too.
-    pub(super) fn join_threads(&self) {
-        let threads = mem::take(&mut self.shared.life.lock().threads);
-        for thread in threads {
-            // The last owner of the pool may be a local value of one of its threads, which is dropped
-            // when that thread has ceased to be a worker.
-            if thread.thread().id() != std::thread::current().id() {
-                // A worker contains every panic of foreign code, so this is never an error.
-                let _ = thread.join();
-            }
-        }
-    }
-
-    /// Lets the threads go: they end by themselves, and nobody joins them.
-    pub(super) fn detach_threads(&self) {
-        drop(mem::take(&mut self.shared.life.lock().threads));
-    }
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::ThreadPool;
-    use super::super::queue::tests::lengths;
-    use super::super::shared::tests::core;
-    use super::*;
-    use crate::stop::StopReason;
-    use crate::stop::listeners::Listen;
-    use crate::stop::parker::Parker;
-    use std::panic::Location;
-    use std::sync::mpsc;
-
-    fn cause() -> StopCause {
-        StopCause::now(StopReason::Shutdown)
-    }
-
-    /// As when it is stopped with its group between its admission and its push, and the workers end in between.
-    #[test]
-    fn a_task_that_was_doomed_before_it_is_pushed_does_not_stay_in_a_pool_that_has_ended() {
-        let core = core(1);
-        core.submit(None, (), |_| ()).cancel();
-        core.begin_and_bury(Shutdown::Drain, &cause());
-        assert_eq!(lengths(&core.shared.queue), (0, 1));
-        core.pushed_while_closing();
-        assert_eq!(lengths(&core.shared.queue), (0, 0));
-    }
-
-    /// Or nobody would come to drop it.
-    #[test]
-    fn nothing_is_left_to_a_pool_without_threads() {
-        let core = core(1);
-        let (home, shared) = (core.node(), &core.shared);
-        let scope = || {
-            GroupRef::new(
-                Sort::Outside,
-                home.clone(),
-                Vec::new(),
-                None,
-                Location::caller(),
-            )
-        };
-        shared.dig_for_scopes(vec![scope()]);
-        assert!(!shared.has_graves());
-        shared.thread_started();
-        shared.dig_for_scopes(vec![scope()]);
-        assert!(shared.has_graves());
-        shared.thread_ended(&core.home);
-        assert!(!shared.has_graves());
-    }
-
-    #[test]
-    fn a_pool_without_threads_listens_to_nobody() {
-        let core = core(1);
-        let event = StopEvent::new();
-        let listener: Arc<dyn Listen> = Arc::new(Parker::new());
-        let keep = || {
-            let node = event.node().unwrap();
-            let registration = Registration::on_chain(node, &listener).unwrap();
-            core.shared.keep_registration(registration);
-        };
-        keep();
-        assert_eq!(Arc::strong_count(&listener), 1);
-        core.shared.thread_started();
-        keep();
-        assert_eq!(Arc::strong_count(&listener), 2);
-        core.shared.thread_ended(&core.home);
-        assert_eq!(Arc::strong_count(&listener), 1);
-    }
-
-    /// Whoever was let in before the door was closed, and pushes when it has been, does the closer's work: that
-    /// of its mode.
-    #[test]
-    fn members_of_a_scope_stay_pending_when_somebody_pushes_while_what_is_pending_is_cancelled() {
-        let pool = ThreadPool::new(1);
-        let submitter = pool.submitter();
-        let (opened, is_opened) = mpsc::channel();
-        let (go_on, may_go_on) = mpsc::channel();
-        let opener = pool.submit(move |_| {
-            let scope = submitter.scope(|scope| {
-                let early = scope.submit(|_| 1);
-                opened.send(()).unwrap();
-                may_go_on.recv().unwrap();
-                let late: Vec<_> = (2..5).map(|n| scope.submit(move |_| n)).collect();
-                opened.send(()).unwrap();
-                may_go_on.recv().unwrap();
-                let tasks = [early].into_iter().chain(late);
-                tasks.map(|task| task.join().unwrap()).sum::<i32>()
-            });
-            scope.unwrap()
-        });
-        is_opened.recv().unwrap();
-        pool.core.begin_and_bury(Shutdown::CancelPending, &cause());
-        pool.core.pushed_while_closing();
-        let (front, _) = lengths(&pool.core.shared.queue);
-        go_on.send(()).unwrap();
-        is_opened.recv().unwrap();
-        // To take the queue apart for each of them would take ever longer.
-        assert_eq!(lengths(&pool.core.shared.queue), (front, 3));
-        go_on.send(()).unwrap();
-        assert_eq!(opener.join().unwrap(), 1 + 2 + 3 + 4);
-    }
-}
+mod tests;

@@ -323,6 +323,34 @@ fn a_shutdown_that_leaves_the_drops_to_the_worker() {
     });
 }
 
+/// A thread that is not to run code of the user's calls a task off, while the only worker ends.
+#[test]
+fn what_is_called_off_elsewhere_is_dropped_before_the_last_worker_has_ended() {
+    loom::model(|| {
+        let core = core(1);
+        let dropped = Arc::new(AtomicUsize::new(0));
+        core.shared.thread_started();
+        let captured = Captured(Arc::clone(&dropped));
+        let handle = core.submit(None, (), move |_| drop(captured));
+        let other = thread::spawn({
+            let (core, handle) = (core.clone(), handle.task().clone());
+            move || {
+                core.shared.hold();
+                match life::doom_later(&handle, &cause()) {
+                    Some(doomed) => core.shared.leave(&core.home, doomed),
+                    None => core.shared.let_be(),
+                }
+            }
+        });
+        drain(&core);
+        work(core.clone(), 0);
+        core.shared.thread_ended(&core.home);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+        other.join().unwrap();
+        all_ended(&core);
+    });
+}
+
 struct Captured(Arc<AtomicUsize>);
 
 impl Drop for Captured {

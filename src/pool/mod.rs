@@ -17,6 +17,7 @@ mod builder;
 mod capacity;
 mod circles;
 mod graceful;
+mod graves;
 mod hooks;
 mod idle;
 mod lifecycle;
@@ -32,6 +33,7 @@ mod runs;
 mod shared;
 mod submit;
 mod task_builder;
+mod threads;
 mod worker;
 
 pub use build_error::BuildError;

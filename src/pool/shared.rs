@@ -2,9 +2,10 @@
 
 use super::capacity::Capacity;
 use super::circles::Blocked;
+use super::graves::Grave;
 use super::hooks::{Hooks, UnhandledPanic};
 use super::idle::Idle;
-use super::lifecycle::{Grave, Life};
+use super::lifecycle::Life;
 use super::queue::Queue;
 #[cfg(feature = "timeline")]
 use super::recorder::{Recorder, Run};

@@ -9,7 +9,7 @@ use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, Mutex};
 use crate::task::cell::TaskRef;
 
-/// Lets a new task, which has room for an [`Extra`](super::cell::Extra), be doomed by what it must not
+/// Lets a new task, which has room for an [`Extra`](crate::task::cell::Extra), be doomed by what it must not
 /// wait for: a time, or an event of the user's.
 pub(crate) fn await_start(task: &TaskRef, under: Option<&StopEvent>) {
     task.await_start();
@@ -52,7 +52,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Registers the task, which has an [`Extra`](super::cell::Extra) to keep the registration in and
+    /// Registers the task, which has an [`Extra`](crate::task::cell::Extra) to keep the registration in and
     /// is pending. If the event is set, the task is doomed now.
     pub(crate) fn keep(task: &TaskRef, event: &NodeRef) {
         let watch = Arc::new(Watch {

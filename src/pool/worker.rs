@@ -1,19 +1,9 @@
 //! A worker: it claims tasks and runs them, and when one of them waits for another task of the pool
-//! that has not started, it runs that one on the spot.
-//!
-//! # Deep joins
-//!
-//! A chain of tasks, each of which joins the next, is run by one worker as nested calls. Stack is
-//! finite, so a worker that has used more than half of its own runs the next task of the chain on a
-//! *spare* thread with a fresh stack, and sleeps until it has. The spare thread acts for the worker:
-//! it counts in the same lane and shows its tasks at the same post, one of the two at a time. So at
-//! most as many threads run as the pool has, however many have to wait for them.
-//!
-//! # Circles
-//!
-//! A worker that must sleep looks first whether that would ever end: see `circles.rs`.
+//! that has not started, it runs that one on the spot (`worker/inside.rs`). It is one thread's own at a time, but for its
+//! [`Post`], at which others look.
 
-use super::circles::Picture;
+mod inside;
+
 use super::queue::Work;
 use super::runs::{Passing, Run};
 use super::shared::Core;
@@ -24,15 +14,15 @@ use crate::stop::StopEvent;
 use crate::stop::node::NodeRef;
 use crate::sync::{Arc, Mutex, spin_loop, thread_locals};
 use crate::task::cell::TaskRef;
-use crate::task::context::{self, Awaited, Circle, Worker, contained};
-use crate::task::home::Home;
+#[cfg(all(test, loom))]
+use crate::task::context::Worker;
+use crate::task::context::{self, contained};
 use crate::task::life::{self, Claimed};
 use crate::task::slab::SlabRef;
 use crate::task::slot::Slot;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often a searcher looks at the queue before it sleeps: some microseconds. It does not yield
@@ -297,115 +287,6 @@ impl Acting {
         }
         false
     }
-
-    /// Runs a task inside another one that waits for it.
-    fn run_inside(&self, task: &TaskRef) {
-        let core = &self.core;
-        self.heed();
-        // The task that waits for this one may wait for such a drop next.
-        self.tend();
-        let Some(claimed) = core.shared.queue.claim_one(self.lane(), task) else {
-            return;
-        };
-        // It stays in the queue as a husk; its room, if that is counted, is given back with it.
-        use crate::task::home::Host;
-        let husks = core.home.ledger.book().count_husk();
-        core.shared.left_queue(&core.home, husks);
-        let post = self.post();
-        let outer = post.slot.look().map(|task| (task, post.slot.since()));
-        post.outer.lock().extend(outer.clone());
-        claimed.run(self.lane(), &post.slot);
-        if let Some((_, since)) = outer {
-            post.slot.set_since(since);
-            let popped = post.outer.lock().pop();
-            drop(popped);
-        }
-    }
-
-    /// Runs a task inside another one, on a fresh stack. False: there was none to be had.
-    fn run_on_spare(&self, task: &TaskRef) -> bool {
-        let acting = (self.core.clone(), self.lane, self.stop_with.clone());
-        let task = task.clone();
-        let name = thread::current().name().unwrap_or_default().to_owned();
-        let builder = thread::Builder::new()
-            .name(name)
-            .stack_size(self.core.shared.stack_size);
-        let spawned = builder.spawn(move || {
-            let (core, lane, stop_with) = acting;
-            let hooks = core.shared.hooks().unwrap_or_default();
-            let acting = Rc::new(Acting::new(core.clone(), lane, stop_with));
-            let _guard = enter_thread(Rc::clone(&acting));
-            if let Some(hook) = &hooks.thread_start {
-                contained(hook);
-            }
-            acting.run_inside(&task);
-            if let Some(hook) = &hooks.thread_stop {
-                contained(hook);
-            }
-        });
-        // All foreign code is contained, so the thread ends without a panic.
-        spawned.is_ok_and(|thread| thread.join().is_ok())
-    }
-
-    /// How much of this thread's stack is in use, in eighths.
-    fn stack_eighths(&self) -> usize {
-        let base = STACK_BASE.with(Cell::get);
-        let used = base.abs_diff(address_of_stack());
-        used.saturating_mul(8) / self.core.shared.stack_size.max(1)
-    }
-}
-
-impl Worker for Acting {
-    fn serves(&self, home: &Home) -> bool {
-        std::ptr::eq(&*self.core.home, home)
-    }
-
-    fn help(&self, task: &TaskRef) -> Result<(), Circle> {
-        let used = self.stack_eighths();
-        if used < 4 || cfg!(loom) {
-            self.run_inside(task);
-            return Ok(());
-        }
-        if task.state().load().has_begun() || self.run_on_spare(task) {
-            return Ok(());
-        }
-        if used < 6 {
-            self.run_inside(task);
-            return Ok(());
-        }
-        // Neither stack nor thread: to wait might be for ever, if all workers are here.
-        Err(Circle(Vec::new()))
-    }
-
-    fn block(&self, awaited: Awaited, wait: &mut dyn FnMut()) -> Result<(), Circle> {
-        let blocked = &self.core.shared.blocked;
-        // To be dropped when the lock is not held.
-        let stacks: Vec<_>;
-        {
-            let mut list = blocked.lock();
-            stacks = self.core.shared.posts.iter().map(Post::shown).collect();
-            if let Some(circle) = Picture::new(&list, &stacks).circle(self.lane, &awaited) {
-                return Err(circle);
-            }
-            list.push((self.lane, awaited));
-        }
-        drop(stacks);
-        wait();
-        let removed = {
-            let mut list = blocked.lock();
-            let place = list.iter().position(|(lane, _)| *lane == self.lane);
-            place.map(|place| list.swap_remove(place))
-        };
-        drop(removed);
-        Ok(())
-    }
-
-    fn tend(&self) {
-        let shared = &self.core.shared;
-        if shared.has_graves() {
-            shared.tend_graveyard();
-        }
-    }
 }
 
 #[inline(never)]
@@ -472,156 +353,4 @@ const _: () = {
 };
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::super::ThreadPool;
-    use super::super::shared::tests::{clear, core, slab};
-    use super::*;
-    use crate::report::TaskStatus;
-    use crate::sync::without;
-    use crate::task::TaskHandle;
-    use std::thread::ThreadId;
-
-    const INSTANT: Duration = Duration::from_nanos(1);
-
-    fn acting(core: &Core) -> Acting {
-        Acting::new(core.clone(), 0, None)
-    }
-
-    /// A run of the batch that is first in the queue, as long as it may be.
-    fn long_run(acting: &Acting, batch: TaskId) -> Run {
-        acting.pace.set(Pace {
-            most: Pace::MOST,
-            batch: Some(batch),
-        });
-        match acting.next() {
-            Some(Work::Run(run)) => run,
-            _ => panic!("a run comes first"),
-        }
-    }
-
-    #[test]
-    fn runs_grow_while_they_are_short() {
-        let core = core(1);
-        let [(one, _ones), (other, _others)] = [(); 2].map(|()| slab(&core, 2));
-        let run = Run {
-            range: 0..1,
-            slab: one,
-        };
-        let mut pace = Pace::default();
-        let grown = [(); 8].map(|()| {
-            let most = pace.most_of(&run.slab);
-            pace = pace.after(&run, Pace::SHORT - INSTANT);
-            most
-        });
-        assert_eq!(grown, [1, 2, 4, 8, 16, 32, 64, 64]);
-        assert_eq!(pace.most_of(&other), 1, "of each batch one at first");
-        let pace = Pace { most: 8, ..pace };
-        let after = |took| pace.after(&run, took).most_of(&run.slab);
-        assert_eq!(after(Pace::SHORT - INSTANT), 16);
-        assert_eq!(after(Pace::SHORT), 8);
-        assert_eq!(after(4 * Pace::SHORT - INSTANT), 8);
-        assert_eq!(after(4 * Pace::SHORT), 1);
-    }
-
-    #[test]
-    fn a_searcher_finds_what_is_there() {
-        let core = core(1);
-        let acting = acting(&core);
-        assert!(!acting.search());
-        let _handle = core.submit(None, (), |_| ());
-        assert!(acting.search());
-        clear(&core);
-    }
-
-    /// Who sets the event has not come to telling the pool of it.
-    #[test]
-    fn nothing_of_a_run_begins_after_the_pools_event_was_set() {
-        let core = core(1);
-        let event = StopEvent::new();
-        let stop_with = Some((event.clone(), Shutdown::CancelPending));
-        let acting = Acting::new(core.clone(), 0, stop_with);
-        let set = |_| {
-            let event = event.clone();
-            move |_: &StopEvent| assert!(event.set())
-        };
-        let handles = core.submit_all((0..8).map(set));
-        let run = long_run(&acting, handles[0].id());
-        assert_eq!(run.range, 0..4);
-        acting.walk(&run);
-        let statuses = handles.iter().map(TaskHandle::status);
-        assert!(
-            statuses.eq([TaskStatus::Completed]
-                .into_iter()
-                .chain([TaskStatus::NeverStarted; 7]))
-        );
-        acting.tend();
-    }
-
-    #[test]
-    fn husks_that_a_worker_walks_over_are_no_longer_counted() {
-        let core = core(1);
-        let acting = acting(&core);
-        let handles = core.submit_all((0..8).map(|n| move |_: &StopEvent| n));
-        for task in &handles[1..3] {
-            task.cancel();
-        }
-        let husks = || {
-            let mut book = core.home.ledger.book();
-            let husks = book.count_husk() - 1;
-            book.uncount_husks(1);
-            husks
-        };
-        assert_eq!(husks(), 2);
-        acting.walk(&long_run(&acting, handles[0].id()));
-        assert_eq!(husks(), 0);
-        clear(&core);
-    }
-
-    #[test]
-    fn a_run_is_counted_without_the_lock() {
-        let core = core(1);
-        let handles = core.submit_all((0..8).map(|n| move |_: &StopEvent| n));
-        let first = handles[0].id();
-        without(core.home.ledger.book(), || {
-            let acting = acting(&core);
-            acting.walk(&long_run(&acting, first));
-        });
-        assert_eq!(core.home.ledger.stats().completed, 4);
-        clear(&core);
-    }
-
-    /// What helping with a task came to, by a worker with so much of its stack in use and a little more, and on which
-    /// thread the task ran, if it did.
-    fn help(core: &Core, eighths: usize) -> (bool, Option<ThreadId>) {
-        let handle = core.submit(None, (), |_| thread::current().id());
-        let in_use = core.shared.stack_size / 16 * (2 * eighths + 1);
-        STACK_BASE.with(|base| base.set(address_of_stack() + in_use));
-        let helped = acting(core).help(handle.task()).is_ok();
-        clear(core);
-        (helped, handle.join().ok())
-    }
-
-    #[test]
-    fn who_has_used_half_of_its_stack_helps_on_a_spare_thread() {
-        let core = ThreadPool::builder().stack_size(1 << 20).core(1, None);
-        let here = thread::current().id();
-        for eighths in 0..8 {
-            let (helped, thread) = help(&core, eighths);
-            assert!(helped);
-            assert_eq!(thread == Some(here), eighths < 4, "{eighths}");
-        }
-    }
-
-    #[test]
-    fn without_a_spare_thread_a_quarter_of_the_stack_is_left() {
-        // No system has room for that.
-        let core = ThreadPool::builder()
-            .stack_size(usize::MAX / 16)
-            .core(1, None);
-        let here = thread::current().id();
-        for eighths in 0..8 {
-            let is_room = eighths < 6;
-            assert_eq!(help(&core, eighths), (is_room, is_room.then_some(here)));
-        }
-    }
-}
+mod tests;

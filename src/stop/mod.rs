@@ -1,7 +1,8 @@
 //! Stop events: a tree of flags that are set once.
 //!
 //! - `event`: the handle that users hold, and the rule of *seeing*.
-//! - `node`, `node_ref`: what it points to. The one atomic word, the invariants; the counted pointer.
+//! - `node`, `node_ref`: what it points to. The one atomic word, the invariants; the counted pointer,
+//!   and what is done with it: the walk of a poll, setting, listening.
 //! - `cause`, `cause_cell`: why, when and where; and the room for it in a node.
 //! - `listeners`, `wait`, `parker`: those who block until it is set.
 //! - `callback`, `future`: code and tasks of other runtimes that hear of it.

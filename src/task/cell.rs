@@ -3,34 +3,33 @@
 //!
 //! A [`TaskRef`] is one counted pointer to a cell whose types have been forgotten. What needs the
 //! types (running the closure, moving the value out) goes through the cell's table of functions, in
-//! `task/contents.rs`. A cell lies alone, as those of this file do, or in a slab, as those of
+//! `task/contents.rs`: see `cell/calls.rs`. A cell lies alone, as those of this file do, or in a slab, as those of
 //! `task/slab.rs`.
 #![allow(
     unsafe_code,
     reason = "a closure and then its value live in one place behind a thin pointer"
 )]
 
+mod calls;
+mod room;
+
 use super::contents::{Contents, Table};
-pub(crate) use super::contents::{Left, Payload};
-use super::context;
-use super::group;
 use super::home::{Home, home_of};
 use super::slab;
 use super::stash;
-use super::state::{State, WAITED, Word};
+use super::state::{State, WAITED};
 use crate::report::TaskId;
-use crate::report::tick::Tick;
 use crate::stop::StopEvent;
 use crate::stop::node::{Kind, Node, NodeRef, Side, Solo};
-use crate::stop::timer::Timer;
-use crate::stop::wait::Registration;
-use crate::sync::{Arc, Mutex, UnsafeCell};
+use crate::sync::UnsafeCell;
 use std::alloc::Layout;
 use std::fmt;
-use std::mem::{MaybeUninit, offset_of};
-use std::panic::Location;
+use std::mem::offset_of;
 use std::ptr::{self, NonNull};
-use std::time::{Duration, Instant};
+
+pub(crate) use super::contents::{Left, Payload};
+pub(super) use room::Found;
+pub(crate) use room::{Extra, Noted, Room};
 
 /// What all cells that lie alone begin with.
 #[repr(C)]
@@ -46,87 +45,6 @@ struct Cell<F, T, X> {
     /// Behind what every worker and joiner touches, so that these touch few cache lines.
     side: Side,
     extra: X,
-}
-
-/// What most tasks do without, and so have no room for.
-#[derive(Debug)]
-pub(crate) struct Extra {
-    pub(crate) name: Option<Arc<str>>,
-    /// How long it may run.
-    pub(crate) timeout: Option<Duration>,
-    /// When it has to have begun.
-    pub(crate) start_before: Option<Instant>,
-    /// Where these were given.
-    pub(crate) location: &'static Location<'static>,
-    /// When it was submitted, if anybody wants to know.
-    pub(crate) submitted: Option<Tick>,
-    /// Listens for an event of the user's while the task is pending.
-    pub(crate) watch: Mutex<Option<Registration>>,
-}
-
-impl Extra {
-    #[track_caller]
-    pub(crate) fn new() -> Self {
-        Extra {
-            name: None,
-            timeout: None,
-            start_before: None,
-            location: Location::caller(),
-            submitted: None,
-            watch: Mutex::new(None),
-        }
-    }
-}
-
-/// Whether a cell has room for an [`Extra`].
-pub(crate) trait Room: Send + Sync + 'static {
-    /// Whether there may be something, or the task may be a member of a group.
-    const ANY: bool;
-    fn extra(&self) -> Option<&Extra>;
-    fn submitted(&self) -> Option<Tick>;
-}
-
-/// What lies in the room of a cell that has one.
-#[derive(Clone, Copy)]
-pub(super) struct Found<'a> {
-    extra: Option<&'a Extra>,
-    submitted: Option<Tick>,
-}
-
-impl Room for () {
-    const ANY: bool = false;
-    fn extra(&self) -> Option<&Extra> {
-        None
-    }
-    fn submitted(&self) -> Option<Tick> {
-        None
-    }
-}
-
-impl Room for Extra {
-    const ANY: bool = true;
-    fn extra(&self) -> Option<&Extra> {
-        Some(self)
-    }
-    fn submitted(&self) -> Option<Tick> {
-        self.submitted
-    }
-}
-
-/// The task may be a member of a group, and it may be known when it was submitted.
-#[derive(Debug)]
-pub(crate) struct Noted {
-    pub(crate) submitted: Option<Tick>,
-}
-
-impl Room for Noted {
-    const ANY: bool = true;
-    fn extra(&self) -> Option<&Extra> {
-        None
-    }
-    fn submitted(&self) -> Option<Tick> {
-        self.submitted
-    }
 }
 
 /// Ties a table and a kind to their types, so that they can be borrowed for ever.
@@ -325,216 +243,8 @@ impl TaskRef {
         }
     }
 
-    pub(super) fn extra(&self) -> Option<&Extra> {
-        self.table().find.and_then(|find| find(self).extra)
-    }
-
-    /// When it was submitted, if that is known.
-    pub(crate) fn submitted(&self) -> Option<Tick> {
-        match slab::around(self) {
-            Some(slab) => slab.submitted(),
-            None => self.table().find.and_then(|find| find(self).submitted),
-        }
-    }
-
-    pub(crate) fn shared_name(&self) -> Option<&Arc<str>> {
-        self.extra()?.name.as_ref()
-    }
-
-    /// Keeps a registration until the task begins or is doomed.
-    pub(super) fn watch(&self, registration: Registration) {
-        if let Some(extra) = self.extra() {
-            *extra.watch.lock() = Some(registration);
-        }
-        // It may have been too late to be taken off.
-        if self.state().load().has_begun() {
-            self.stand_down();
-        }
-    }
-
-    /// Sets the timers that a task has while it is pending.
-    pub(crate) fn await_start(&self) {
-        if let Some((at, location)) = self
-            .extra()
-            .and_then(|extra| extra.start_before.zip(Some(extra.location)))
-        {
-            // One that has passed is for the caller to see.
-            if at > Instant::now() {
-                self.0.set_timer(Timer::Start, at, location);
-            }
-        }
-    }
-
-    /// If the task is pending and should have begun before: where that was said.
-    pub(crate) fn expired(&self) -> Option<&'static Location<'static>> {
-        let extra = self.extra()?;
-        let expired = extra.start_before? <= Instant::now() && !self.state().load().has_begun();
-        expired.then_some(extra.location)
-    }
-
-    /// The task begins.
-    #[inline]
-    pub(super) fn begin(&self) {
-        if self.table().find.is_some() {
-            self.begin_with_extra();
-        }
-    }
-
-    #[cold]
-    fn begin_with_extra(&self) {
-        self.give_up_start();
-        if let Some((timeout, location)) = self
-            .extra()
-            .and_then(|extra| extra.timeout.zip(Some(extra.location)))
-        {
-            if let Some(at) = Instant::now().checked_add(timeout) {
-                self.0.set_timer(Timer::Cancel, at, location);
-            }
-        }
-    }
-
-    /// The task needs no timers any more, and need not listen for its start to be given up.
-    #[inline]
-    pub(super) fn stand_down(&self) {
-        if self.table().find.is_some() {
-            self.stand_down_with_extra();
-        }
-    }
-
-    /// Nothing is to keep the task from starting any more.
-    fn give_up_start(&self) {
-        let Some(extra) = self.extra() else {
-            return;
-        };
-        if extra.start_before.is_some() {
-            self.0.forget_timer(Timer::Start);
-        }
-        let watch = extra.watch.lock().take();
-        drop(watch);
-    }
-
-    #[cold]
-    fn stand_down_with_extra(&self) {
-        let Some(extra) = self.extra() else {
-            return;
-        };
-        if extra.timeout.is_some() {
-            self.0.forget_timer(Timer::Cancel);
-        }
-        self.give_up_start();
-    }
-
-    /// Whether there may be more to the task than its closure.
-    #[inline]
-    pub(super) fn has_room(&self) -> bool {
-        self.table().find.is_some()
-    }
-
-    /// Nothing that the task borrows will be touched any more.
-    #[cold]
-    pub(super) fn give_up(&self) {
-        if self.has_room() {
-            group::give_up(self);
-        }
-    }
-
-    pub(crate) fn name(&self) -> Option<&str> {
-        self.shared_name().map(|name| &**name)
-    }
-
     pub(crate) fn same(&self, other: &TaskRef) -> bool {
         self.0.same(&other.0)
-    }
-
-    /// Calls the closure. Whatever it does, this returns.
-    ///
-    /// # Safety
-    ///
-    /// The caller has claimed the task, and calls this once.
-    #[inline]
-    pub(super) unsafe fn call(&self) -> Left {
-        let table = self.table();
-        // SAFETY: the table is the cell's own; the rest is passed on from our caller.
-        unsafe { (table.call)(self, table.offset()) }
-    }
-
-    /// Drops the closure, with a panic of its captures contained.
-    ///
-    /// # Safety
-    ///
-    /// The caller has cancelled the task while it was pending, and calls this once.
-    pub(super) unsafe fn drop_closure(&self) {
-        let table = self.table();
-        if let Some(drop_closure) = table.drop_closure {
-            context::contained(|| {
-                // SAFETY: the table is the cell's own; the rest is passed on from our caller.
-                unsafe { drop_closure(self, table.offset()) }
-            });
-        }
-    }
-
-    /// Whether the drop of the closure does anything.
-    pub(super) fn owns_something(&self) -> bool {
-        self.table().drop_closure.is_some()
-    }
-
-    /// Drops what the task left, with a panic contained. Tells the host of a panic that nobody
-    /// will hear of otherwise.
-    ///
-    /// # Safety
-    ///
-    /// `word` is one of the task's after its end, the right to the outcome is the caller's, and it
-    /// uses it once.
-    pub(super) unsafe fn drop_outcome(&self, word: Word) {
-        if word.has_value() {
-            let table = self.table();
-            if let Some(drop_value) = table.drop_value {
-                context::contained(|| {
-                    // SAFETY: the table is the cell's own, the task left a value, and the rest is
-                    // passed on from our caller.
-                    unsafe { drop_value(self, table.offset()) }
-                });
-            }
-        } else if word.status() == crate::report::TaskStatus::Panicked {
-            // SAFETY: the task left a payload; the right to it is our caller's.
-            let payload = unsafe { self.take_payload() };
-            // That of a member is re-raised by whoever waits for the group.
-            if group::group_of(&self.0).is_none() {
-                context::contained(|| {
-                    let home = self.home();
-                    home.host.unhandled_panic(self.id(), self.name(), &*payload);
-                });
-            }
-            context::contained(|| drop(payload));
-        }
-    }
-
-    /// Moves the value out.
-    ///
-    /// # Safety
-    ///
-    /// `T` is the type of the task's value, the task left a value, the right to the outcome is the
-    /// caller's, and it uses it once.
-    pub(super) unsafe fn take_value<T>(&self) -> T {
-        let mut place = MaybeUninit::<T>::uninit();
-        let pointer = NonNull::from(&mut place).cast::<()>();
-        let table = self.table();
-        // SAFETY: the table is the cell's own; the place is a `T`'s; the rest is passed on from our
-        // caller.
-        unsafe { (table.move_value)(self, table.offset(), pointer) };
-        // SAFETY: it was written to by the line above.
-        unsafe { place.assume_init() }
-    }
-
-    /// Moves the payload out.
-    ///
-    /// # Safety
-    ///
-    /// The task panicked, the right to the outcome is the caller's, and it uses it once.
-    pub(super) unsafe fn take_payload(&self) -> Payload {
-        let table = self.table();
-        // SAFETY: the table is the cell's own; the rest is passed on from our caller.
-        unsafe { (table.take_payload)(self, table.offset()) }
     }
 }
 
@@ -555,43 +265,4 @@ impl fmt::Debug for TaskRef {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-    use crate::stop::StopReason;
-    use crate::task::life::{self, first_word};
-    use crate::task::samples::{cause, home, slab, task, task_of};
-
-    #[test]
-    fn a_task_is_itself_alone() {
-        let home = home();
-        let (one, other, slab) = (task(&home), task(&home), slab(&home, 2));
-        assert!(one.same(&one.clone()) && !one.same(&other));
-        assert!(slab.lend(1).same(&slab.lend(1)) && !slab.lend(0).same(&slab.lend(1)));
-    }
-
-    #[test]
-    fn most_tasks_are_nothing_but_their_closure() {
-        let home = home();
-        let word = first_word(true, false);
-        assert!(!task(&home).has_room());
-        assert!(!slab(&home, 1).lend(0).has_room());
-        let extra = task_of(&home, home.node(), word, Extra::new(), |_| {});
-        let noted = Noted { submitted: None };
-        let noted = task_of(&home, home.node(), word, noted, |_| {});
-        assert!(extra.has_room() && extra.extra().is_some());
-        assert!(noted.has_room() && noted.extra().is_none());
-    }
-
-    #[test]
-    fn a_closure_owns_something_if_its_drop_does() {
-        let home = home();
-        let (number, text) = (7_u64, String::from("seven"));
-        let word = first_word(true, false);
-        let plain = move |_: &StopEvent| assert_eq!(number, 7);
-        assert!(!task_of(&home, home.node(), word, (), plain).owns_something());
-        let owner = move |_: &StopEvent| assert_eq!(text, "seven");
-        let owner = task_of(&home, home.node(), word, (), owner);
-        assert!(owner.owns_something());
-        assert_eq!(life::doom(&owner, &cause(StopReason::Requested)), Ok(true));
-    }
-}
+mod tests;

@@ -1,11 +1,14 @@
 //! The ends and the claims of single tasks, at moments that no test from outside can choose.
 
+use super::doom::is_listened;
 use super::*;
-use crate::stop::node::CAUSED;
+use crate::stop::node::{CAUSED, LISTENED, SET};
 use crate::task::cell::Extra;
 #[cfg(feature = "timeline")]
 use crate::task::samples::{Quiet, home_of};
 use crate::task::samples::{begin, cause, end as unwind, home, task, task_of};
+#[cfg(feature = "timeline")]
+use crate::task::slot::Slot;
 
 #[test]
 fn a_task_is_listened_to_if_anybody_waits_or_hears_of_its_stop() {

@@ -6,6 +6,7 @@ use crate::stop::StopReason;
 use crate::task::home::HomeRef;
 use crate::task::life;
 use crate::task::samples::{begin, cause, end, home, slab, take};
+use crate::task::state::State;
 use std::sync::Arc;
 
 /// Fills a slab with copies of that closure. Says how many it takes, and how large it is then and would be with one more.

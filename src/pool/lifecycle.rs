@@ -218,18 +218,22 @@ impl Shared {
     /// Whether a worker may end: nothing is outstanding, nothing will be, and nothing is left to be
     /// dropped.
     pub(super) fn may_end(&self) -> bool {
-        // Acquire: partner is the Release in `check_finished`. A graveyard that is filled later is left to
-        // the last one, in `thread_ended`.
-        self.finished.load(Ordering::Acquire)
-            // Acquire: partner is the Release in `let_be`. In this order: what is no longer held has been left.
-            && self.holds.load(Ordering::Acquire) == 0
-            && !self.has_graves()
+        self.is_over() && !self.has_graves()
     }
 
     /// Whether a worker that has nothing to run still has something to do.
     pub(super) fn has_last_duties(&self) -> bool {
-        // Acquire: as in `may_end`.
-        self.finished.load(Ordering::Acquire) || self.has_graves()
+        self.is_over() || self.has_graves()
+    }
+
+    /// Whether nothing is outstanding, nothing will be, and nobody is about to leave something to the workers.
+    fn is_over(&self) -> bool {
+        // Acquire: partner is the Release in `check_finished`. A graveyard that is filled later is left to
+        // the last one, in `thread_ended`.
+        self.finished.load(Ordering::Acquire)
+            // Acquire: partner is the Release in `let_be`. What is no longer held has been left. Who sees this held and
+            // sleeps is woken from there.
+            && self.holds.load(Ordering::Acquire) == 0
     }
 }
 

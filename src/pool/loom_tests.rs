@@ -11,6 +11,7 @@ use super::worker;
 use crate::report::{Shutdown, Stats, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::task::cell::TaskRef;
+use crate::task::home::Host;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::{Draft, SlabRef};
 use crate::task::slot::Slot;

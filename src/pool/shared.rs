@@ -18,7 +18,7 @@ use crate::report::{TaskStatus, ledger::Lane};
 use crate::stop::StopCause;
 use crate::stop::node::NodeRef;
 use crate::stop::timer::on_timer_thread;
-use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, Ordering, fence};
 #[cfg(feature = "timeline")]
 use crate::task::cell::TaskRef;
 use crate::task::home::{Home, HomeRef, Host, home_of};
@@ -79,6 +79,9 @@ impl Host for Shared {
     fn let_be(&self) {
         // Release: partner is the Acquire in `may_end`; what was left to the workers is there.
         self.holds.fetch_sub(1, Ordering::Release);
+        // Partner: the fence in `Idle::close`. Either who closes, and so the worker that is told of the end, sees that nothing
+        // is held, or we see the mark and wake the worker.
+        fence(Ordering::SeqCst);
         if self.idle.is_closing() {
             self.idle.wake_all();
         }

@@ -40,8 +40,7 @@ pub(crate) use call_off::{await_start, bury_husk, calls_off};
 #[cfg(all(test, loom))]
 pub(crate) use claim::claim_taken;
 pub(crate) use claim::{Claimed, claim, claim_fresh, claim_lent, run_taken};
-pub(super) use doom::doom_later;
-pub(crate) use doom::{Doomed, doom, doom_unqueued};
+pub(crate) use doom::{Doomed, doom, doom_later, doom_unqueued};
 pub(super) use doom_all::bury_all;
 pub(crate) use doom_all::{doom_all, groups_of, leave_to_scopes, part_scoped, take_all};
 

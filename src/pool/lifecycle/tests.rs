@@ -4,12 +4,12 @@ use super::super::ThreadPool;
 use super::super::queue::tests::lengths;
 use super::super::shared::tests::core;
 use super::*;
-use crate::stop::wait::Registration;
-use crate::sync::Arc;
-use crate::task::group::GroupRef;
 use crate::stop::StopReason;
 use crate::stop::listeners::Listen;
 use crate::stop::parker::Parker;
+use crate::stop::wait::Registration;
+use crate::sync::Arc;
+use crate::task::group::GroupRef;
 use std::panic::Location;
 use std::sync::mpsc;
 

@@ -169,7 +169,7 @@ impl<R: Borrow<TaskRef>> Doomed<R> {
 }
 
 /// As [`doom`], but leaves the drop of the closure to the caller. `None`: it has begun, or ended.
-pub(in crate::task) fn doom_later(task: &TaskRef, cause: &StopCause) -> Option<Doomed> {
+pub(crate) fn doom_later(task: &TaskRef, cause: &StopCause) -> Option<Doomed> {
     let doomed = doom_alone(task, cause).ok()?;
     Some(doomed.to_owned())
 }

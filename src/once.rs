@@ -47,11 +47,10 @@ impl<T> OnceArc<T> {
     /// Sets the value, or gives it back if there is one already.
     pub(crate) fn set(&self, value: Arc<T>) -> Result<(), Arc<T>> {
         let raw = Arc::into_raw(value).cast_mut();
-        // Release: partner is the Acquire in `get`. Acquire on failure, so that a loser that goes
-        // on to read the winner's value finds it whole.
+        // Release: partner is the Acquire in `get`. Relaxed on failure: a loser reads the winner's value by `get`.
         let exchanged =
             self.slot
-                .compare_exchange(ptr::null_mut(), raw, Ordering::Release, Ordering::Acquire);
+                .compare_exchange(ptr::null_mut(), raw, Ordering::Release, Ordering::Relaxed);
         match exchanged {
             Ok(_) => Ok(()),
             // SAFETY: `raw` came from `Arc::into_raw` above and was not stored, so its count is

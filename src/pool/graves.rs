@@ -50,8 +50,8 @@ impl Shared {
             if life.threads.are_serving() {
                 let mut graveyard = self.graveyard.lock();
                 graveyard.extend(scopes.into_iter().map(Grave::Scope));
-                // Release: as in `dig`.
-                self.graves.store(graveyard.len(), Ordering::Release);
+                // Relaxed: as in `dig`.
+                self.graves.store(graveyard.len(), Ordering::Relaxed);
             }
         }
         self.idle.notify();
@@ -62,8 +62,8 @@ impl Shared {
         let groups = life::groups_of(&doomed);
         let mut graveyard = self.graveyard.lock();
         graveyard.extend(doomed.into_iter().map(Grave::Task));
-        // Release: partner is the Acquire in `has_graves`.
-        self.graves.store(graveyard.len(), Ordering::Release);
+        // Relaxed: see `has_graves`.
+        self.graves.store(graveyard.len(), Ordering::Relaxed);
         groups
     }
 
@@ -88,8 +88,10 @@ impl Shared {
     }
 
     pub(super) fn has_graves(&self) -> bool {
-        // Acquire: partner is the Release in `dig`.
-        self.graves.load(Ordering::Acquire) > 0
+        // Relaxed: what is there is taken under the lock. A worker that goes to sleep, or ends, does not miss it: who leaves
+        // something fences then and looks for sleepers, or wakes all under their lock; and does so under the lock of the
+        // pool's life, or holds the workers, which `is_over` sees.
+        self.graves.load(Ordering::Relaxed) > 0
     }
 
     /// Drops closures that a shutdown has left to the workers.

@@ -398,6 +398,66 @@ fn who_sets_the_pools_event_finds_what_was_submitted() {
     });
 }
 
+/// A task that is moved from the injector to the front is seen by a worker that falls asleep meanwhile.
+#[test]
+fn a_sweep_strands_no_task() {
+    loom::model(|| {
+        let core = core(1);
+        let worker = spawn_worker(&core, 0);
+        let handle = core.submit(None, (), |_| 7);
+        core.shared.queue.sweep(&core.home.ledger);
+        assert_eq!(handle.join().unwrap(), 7);
+        finish(&core, worker);
+    });
+}
+
+/// What was moved to the front still comes before what was submitted later.
+#[test]
+fn a_sweep_keeps_the_order() {
+    loom::model(|| {
+        let core = core(1);
+        let begun = Arc::new(AtomicUsize::new(0));
+        let place = |begun: &Arc<AtomicUsize>| {
+            let begun = Arc::clone(begun);
+            move || begun.fetch_add(1, Ordering::Relaxed)
+        };
+        let worker = spawn_worker(&core, 0);
+        let first = core.submit_code(place(&begun));
+        core.shared.queue.sweep(&core.home.ledger);
+        let second = core.submit_code(place(&begun));
+        assert_eq!(first.join().unwrap(), 0);
+        assert_eq!(second.join().unwrap(), 1);
+        finish(&core, worker);
+    });
+}
+
+/// Whoever looks at the counts while a worker counts sees a task once, and no end without a start.
+#[test]
+fn the_law_holds_at_each_moment() {
+    loom::model(|| {
+        let core = core(1);
+        drop(core.submit_code(|| ()));
+        let looker = thread::spawn({
+            let core = core.clone();
+            move || {
+                let stats = core.home.ledger.stats();
+                let Stats {
+                    pending,
+                    running,
+                    completed,
+                    ..
+                } = stats;
+                assert!(pending <= 1 && running <= 1 && completed <= 1, "{stats:?}");
+                assert_eq!(pending + running + completed, 1);
+            }
+        });
+        drain(&core);
+        work(core.clone(), 0);
+        looker.join().unwrap();
+        all_ended(&core);
+    });
+}
+
 #[test]
 fn setting_the_pools_event_against_a_submit() {
     bounded(1).check(|| {

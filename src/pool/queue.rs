@@ -98,7 +98,8 @@ impl Queue {
         // `frozen` (partner: the Release of the thaw) makes its place in the front visible.
         self.injector.is_empty()
             && !self.frozen.load(Ordering::Acquire)
-            && self.front_len.load(Ordering::Acquire) == 0
+            // Relaxed: as just said.
+            && self.front_len.load(Ordering::Relaxed) == 0
             && self.runs.is_empty()
     }
 
@@ -213,8 +214,9 @@ impl Queue {
     /// The first entry.
     #[inline]
     fn take_entry(&self) -> Result<Option<Opened>, Busy> {
-        // Acquire: partner is the Release with which it is set.
-        if self.front_len.load(Ordering::Acquire) > 0 {
+        // Relaxed: it grows while the queue is frozen only, and this worker has seen it thawed since; and what is there is
+        // taken under the lock.
+        if self.front_len.load(Ordering::Relaxed) > 0 {
             let Some(mut front) = self.front.try_lock() else {
                 return Err(Busy);
             };
@@ -234,8 +236,8 @@ impl Queue {
     }
 
     fn note_len(&self, front: &VecDeque<Entry>) {
-        // Release: who sees the length sees the tasks, once it has the lock.
-        self.front_len.store(front.len(), Ordering::Release);
+        // Relaxed: published by the thaw, if it has grown.
+        self.front_len.store(front.len(), Ordering::Relaxed);
     }
 
     /// There are so many husks now. Sweeps if that is too many.

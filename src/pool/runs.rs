@@ -122,9 +122,9 @@ impl Runs {
 
     /// Whether nothing is open and nothing shown.
     pub(super) fn is_empty(&self) -> bool {
-        // In this order, both Acquire: what is no longer open has been shown before; partner is the
-        // Release in `note_open`.
-        self.open_len.load(Ordering::Acquire) == 0 && self.shown_len.load(Ordering::Acquire) == 0
+        // In this order. Acquire: what is no longer open has been shown before; partner is the Release in `note_open`. The
+        // second Relaxed: who opens again what was shown tells the sleepers.
+        self.open_len.load(Ordering::Acquire) == 0 && self.shown_len.load(Ordering::Relaxed) == 0
     }
 
     pub(super) fn has_open(&self) -> bool {
@@ -260,8 +260,8 @@ impl Runs {
             } else {
                 spent.push(run);
             }
-            // Release: who sees it gone from here, and looks again, sees it there.
-            self.shown_len.fetch_sub(1, Ordering::Release);
+            // Relaxed: who sees it gone from here, and not there, is told by who calls this.
+            self.shown_len.fetch_sub(1, Ordering::Relaxed);
             if is_left {
                 return true;
             }

@@ -102,8 +102,8 @@ impl Kind {
     pub(crate) const NEVER_EXPIRES: fn(&NodeRef, Timer, &StopCause) = |_, _, _| {};
 }
 
-/// What a poll looks at.
-#[repr(C)]
+/// What a poll looks at. Its address has three bits that are always clear, which entries of the queue make use of.
+#[repr(C, align(8))]
 pub(crate) struct Node {
     word: AtomicU32,
     /// Of a node alone: how many references there are. Of one in a slab: how far it lies behind the
@@ -217,15 +217,18 @@ impl Solo {
 }
 
 impl Member {
-    /// A node that will lie `distance` bytes behind the head of its slab. Its references are counted
-    /// there.
+    /// How many steps a node lies behind the head of its slab that lies so many bytes behind it.
     ///
     /// # Panics
     ///
     /// If the distance is too far, or not one at which a node can lie.
-    pub(crate) fn new(word: u32, distance: usize, parent: Option<NodeRef>) -> Self {
+    pub(crate) fn steps(distance: usize) -> u32 {
         assert!(distance % STEP == 0 && distance >= size_of::<Head>());
-        let steps = u32::try_from(distance / STEP).expect("a slab is small");
+        u32::try_from(distance / STEP).expect("a slab is small")
+    }
+
+    /// A node that will lie so many [`steps`](Self::steps) behind the head of its slab. Its references are counted there.
+    pub(crate) fn new(word: u32, steps: u32, parent: Option<NodeRef>) -> Self {
         Member {
             node: Node {
                 word: AtomicU32::new(word | IN_SLAB),

@@ -79,6 +79,15 @@ where
 {
     const TABLE: &'static Table = &Table::of::<F, T>(offset_of!(Cell<F, T>, contents), None);
     const KIND: &'static Kind = &super::life::kind(free_slab::<F, T>, 0, Self::TABLE);
+    /// How far one cell lies behind the other.
+    const STRIDE: u32 = {
+        let stride = size_of::<Cell<F, T>>();
+        assert!(
+            stride <= u32::MAX as usize,
+            "a closure, or its value, of over four gigabytes"
+        );
+        stride as u32
+    };
     /// Where the first cell lies.
     const BEGIN: usize = size_of::<Slab>().next_multiple_of(align_of::<Cell<F, T>>());
 

@@ -60,9 +60,11 @@ impl NodeRef {
         happened: impl FnOnce(u32) -> bool,
         context: &Context<'_>,
     ) -> bool {
+        // First: it is the user's code, and what it unwinds from has not been touched.
+        let waker = context.waker().clone();
         let list = &self.side_or_new().listeners;
         let list = list.get_or_init(|| Arc::new(Listeners::new()));
-        list.keep_waker(Some(context.waker().clone()));
+        list.keep_waker(Some(waker));
         // As in `listen`.
         let happened = happened(self.word().fetch_or(bit, Ordering::AcqRel));
         if happened {

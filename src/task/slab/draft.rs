@@ -70,14 +70,13 @@ where
     /// If there is no room.
     pub(crate) fn push(&mut self, closure: F) {
         assert!(!self.is_full(), "there is room");
-        let distance = Of::<F, T>::distance(self.len);
+        let steps = Member::steps(Of::<F, T>::distance(self.len));
+        let contents = Contents::closure(closure);
         // SAFETY: the parent's count is the slab's, which outlives its cells; what is lent here is taken
-        // out before the cell is given up.
+        // out before the cell is given up; nothing unwinds from here on.
         let lent = unsafe { NodeRef::from_raw(self.parent.as_ptr()) };
-        let cell = Cell::<F, T> {
-            node: Member::new(State::pending(true), distance, Some(lent)),
-            contents: Contents::closure(closure),
-        };
+        let node = Member::new(State::pending(true), steps, Some(lent));
+        let cell = Cell::<F, T> { node, contents };
         let place = self.cell(self.len);
         // SAFETY: the place is one for a cell, ours alone, and not in use.
         unsafe { place.write(cell) };
@@ -111,7 +110,7 @@ where
             first,
             batch,
             len: small(len),
-            stride: small(size_of::<Cell<F, T>>()),
+            stride: Of::<F, T>::STRIDE,
             room: small(draft.room),
             parent,
         };

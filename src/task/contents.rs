@@ -6,7 +6,7 @@
 //! The contents are the closure while the task is Pending, and from its end on the value or the
 //! panic's payload. The table of `task/state.rs` says who may touch them when: every such right is
 //! gained by exactly one thread with an atomic transition. The unsafe functions here name the right
-//! that they use up; the callers in `task/life/` and `task/handle.rs` have it from the transition.
+//! that they use up; the callers in `task/life/` and `task/handle/` have it from the transition.
 #![allow(
     unsafe_code,
     reason = "a closure and then its value live in one place behind a thin pointer"

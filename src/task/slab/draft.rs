@@ -84,7 +84,7 @@ where
     }
 
     /// Makes tasks of the closures, with ids that begin with `first`, or tasks that were refused. The slab has one reference for
-    /// its maker, who gets it, and one for each handle, which [`Cells::handle`] gives.
+    /// its maker, who gets it, and one for each handle, which [`Cells::handle`](super::Cells::handle) gives.
     ///
     /// # Safety
     ///

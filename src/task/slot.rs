@@ -99,6 +99,7 @@ impl Slot {
         self.index.store(index, Ordering::Relaxed);
     }
 
+    #[inline]
     fn show<R>(&self, shown: *mut Node, f: impl FnOnce() -> R) -> R {
         // Relaxed: a task that is shown was put there by this worker. A looker's lock is not
         // what was shown: wait until it is gone.

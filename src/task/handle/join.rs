@@ -157,6 +157,7 @@ impl<T> TaskHandle<T> {
 ///
 /// `T` is the type of the task's value. The word is the task's after its end; if it has `HANDLE`, the right
 /// to the outcome is the caller's, and it uses it once.
+#[inline]
 unsafe fn outcome_of<T>(task: &TaskRef, word: Word) -> Outcome<T> {
     debug_assert!(word.is_done(), "the caller has waited for the end");
     assert!(
@@ -182,6 +183,7 @@ unsafe fn outcome_of<T>(task: &TaskRef, word: Word) -> Outcome<T> {
     }
 }
 
+#[inline]
 fn to_result<T>(task: &TaskRef, outcome: Outcome<T>) -> Result<T, TaskError> {
     match outcome {
         Outcome::Completed(value) => Ok(value),

@@ -258,6 +258,30 @@ mod model {
         true
     }
 
+    /// The life of something that is used by many and freed by one of them. A use that does not come before the end
+    /// fails the model.
+    #[derive(Debug)]
+    pub(crate) struct Life(UnsafeCell<()>);
+
+    // SAFETY: there is nothing in it; loom alone looks at the order.
+    unsafe impl Send for Life {}
+    // SAFETY: as above.
+    unsafe impl Sync for Life {}
+
+    impl Life {
+        pub(crate) fn new() -> Self {
+            Life(UnsafeCell::new(()))
+        }
+
+        pub(crate) fn is_used(&self) {
+            self.0.with(|_| ());
+        }
+
+        pub(crate) fn ends(&self) {
+            self.0.with_mut(|_| ());
+        }
+    }
+
     /// Stands in for `crossbeam_deque::Injector`, which loom cannot see into. It orders no more than that one
     /// does: who takes a value sees what its pusher did before, and who finds nothing need not have seen anything.
     #[derive(Debug)]

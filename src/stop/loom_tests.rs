@@ -176,6 +176,25 @@ fn a_callback_runs_once_whenever_the_set_comes() {
     });
 }
 
+/// On whatever thread it runs: that of the setter, or the one that registers it.
+#[test]
+fn a_callback_sees_what_came_before_the_set() {
+    loom::model(|| {
+        let event = StopEvent::new();
+        let data = Arc::new(Shared(loom::cell::UnsafeCell::new(0)));
+        let setter = thread::spawn({
+            let (event, data) = (event.clone(), Arc::clone(&data));
+            move || {
+                data.write(7);
+                event.set();
+            }
+        });
+        let callback = event.on_set(move || assert_eq!(data.read(), 7));
+        setter.join().unwrap();
+        drop(callback);
+    });
+}
+
 /// The same with two setters of two nodes of the chain.
 #[test]
 fn a_callback_runs_once_though_two_parents_are_set() {

@@ -110,6 +110,9 @@ pub(crate) struct Node {
     /// head, in [`STEP`]s, which never changes.
     pub(super) count: AtomicU32,
     parent: Option<NodeRef>,
+    /// For the models to see that all uses come before the end.
+    #[cfg(loom)]
+    pub(super) life: crate::sync::Life,
 }
 
 /// A node that stands alone, or at the start of something larger, which has a [`Side`] where the kind
@@ -196,6 +199,8 @@ impl Solo {
                 word: AtomicU32::new(word),
                 count: AtomicU32::new(count),
                 parent,
+                #[cfg(loom)]
+                life: crate::sync::Life::new(),
             },
             kind,
             seen: Seen(AtomicU64::new(0)),
@@ -234,6 +239,8 @@ impl Member {
                 word: AtomicU32::new(word | IN_SLAB),
                 count: AtomicU32::new(steps),
                 parent,
+                #[cfg(loom)]
+                life: crate::sync::Life::new(),
             },
             apart: OnceArc::new(),
         }

@@ -286,6 +286,13 @@ impl NodeRef {
         self.forget_timer(Timer::Cancel);
     }
 
+    /// The caller, alone, frees the node: for the models to see whether it is alone.
+    #[inline]
+    pub(crate) fn is_freed(&self) {
+        #[cfg(loom)]
+        self.life.ends();
+    }
+
     /// Notes that the one to whom this node was given has seen it set.
     pub(crate) fn note_seen(&self) {
         (self.kind().saw)(self);
@@ -323,6 +330,7 @@ fn free_chain(node: NonNull<Node>) {
         // count is gone, so what is lent here is not dropped.
         let last = ManuallyDrop::new(unsafe { NodeRef::from_raw(node) });
         last.forget_timers();
+        last.is_freed();
         let kind = last.kind();
         // SAFETY: `kind` is the node's own, and nobody else points to the node.
         let parent = unsafe { (kind.free)(node, &mut more) };
@@ -350,7 +358,10 @@ impl Deref for NodeRef {
     #[inline]
     fn deref(&self) -> &Node {
         // SAFETY: by invariant 6 we own a count, so the node is alive, and it is only ever shared.
-        unsafe { self.0.as_ref() }
+        let node = unsafe { self.0.as_ref() };
+        #[cfg(loom)]
+        node.life.is_used();
+        node
     }
 }
 

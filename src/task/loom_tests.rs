@@ -227,6 +227,120 @@ fn a_stop_is_seen_or_came_too_late() {
     });
 }
 
+/// A place that loom watches: an access that races with another one fails the model.
+#[derive(Clone)]
+struct Place(Arc<loom::cell::UnsafeCell<u32>>);
+
+#[allow(unsafe_code, reason = "loom finds out whether that is so")]
+mod place {
+    use super::Place;
+
+    // SAFETY: that no two threads use it at a time is what the models are about.
+    unsafe impl Send for Place {}
+    // SAFETY: as above.
+    unsafe impl Sync for Place {}
+
+    impl Place {
+        pub(super) fn add(&self) {
+            // SAFETY: as above.
+            self.0.with_mut(|it| unsafe { *it += 1 });
+        }
+    }
+}
+
+fn place() -> Place {
+    Place(Arc::new(loom::cell::UnsafeCell::new(0)))
+}
+
+/// It is told of the start, and not with the end alone.
+#[test]
+fn who_waits_for_a_start_hears_of_it_while_the_task_runs() {
+    loom::model(|| {
+        let seen = StopEvent::new();
+        let it = setup({
+            let seen = seen.clone();
+            move |_| seen.wait()
+        });
+        let worker = thread::spawn({
+            let (home, task) = (it.home.clone(), it.task);
+            move || claim_and_run(&home, task)
+        });
+        it.handle.wait_started();
+        seen.set();
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_is_seen_running_is_counted_so() {
+    loom::model(|| {
+        let it = setup(|_| {});
+        let looker = thread::spawn({
+            let (home, handle) = (it.home.clone(), it.handle);
+            move || {
+                if handle.status() != TaskStatus::Pending {
+                    assert_eq!(home.ledger.stats().pending, 0);
+                }
+            }
+        });
+        claim_and_run(&it.home, it.task);
+        looker.join().unwrap();
+    });
+}
+
+/// Whoever is told that it came too late sees what the task did.
+#[test]
+fn a_cancel_that_comes_too_late_sees_what_the_task_did() {
+    loom::model(|| {
+        let place = place();
+        let it = setup({
+            let place = place.clone();
+            move |_| place.add()
+        });
+        let canceller = thread::spawn({
+            let canceller = it.handle.canceller();
+            move || {
+                if let CancelOutcome::AlreadyDone(TaskStatus::Completed) = canceller.cancel() {
+                    place.add();
+                }
+            }
+        });
+        claim_and_run(&it.home, it.task);
+        canceller.join().unwrap();
+    });
+}
+
+/// Whether it runs or never starts.
+#[test]
+fn who_hears_of_a_cancel_sees_what_came_before() {
+    loom::model(|| {
+        let place = place();
+        let it = setup({
+            let place = place.clone();
+            move |stop| {
+                if stop.is_set() {
+                    place.add();
+                }
+            }
+        });
+        let canceller = thread::spawn({
+            let (canceller, place) = (it.handle.canceller(), place.clone());
+            move || {
+                place.add();
+                canceller.cancel();
+            }
+        });
+        let looker = thread::spawn(move || {
+            if it.handle.status() == TaskStatus::NeverStarted {
+                place.add();
+            }
+        });
+        claim_and_run(&it.home, it.task);
+        canceller.join().unwrap();
+        looker.join().unwrap();
+    });
+}
+
 #[test]
 fn a_look_at_a_slot_gets_a_living_task() {
     loom::model(|| {

@@ -128,6 +128,7 @@ where
         // SAFETY: it is a node of the slab; the reference is not dropped.
         let last = ManuallyDrop::new(unsafe { NodeRef::from_raw(cell.cast()) });
         last.forget_timers();
+        last.is_freed();
         // SAFETY: it was written by `Draft::finish`, and is not used again. The contents beside it are
         // not dropped: whoever ended the task or held its handle has moved them out or dropped them.
         let mut member = unsafe { cell.read() };

@@ -232,9 +232,9 @@ impl<'a> State<'a> {
     #[inline]
     pub(crate) fn claim_expecting(self, mut word: u32) -> Claim {
         while word & (PHASE | TAKEN) == PENDING {
-            // Acquire: partner is whatever published the task (the queue, and here the handle's own
-            // writes to the word), so that the closure is whole. Release: who sees Running, through
-            // an Acquire load, sees the claimer's lane busy.
+            // Acquire: partner is the Release half of `Node::listen`: if the word says that somebody waits
+            // for the start, the list is visible. (The closure is, by the queue.) Release: who sees Running,
+            // through an Acquire load, sees the claimer's lane busy.
             match self.0.compare_exchange_weak(
                 word,
                 word | RUNNING,
@@ -291,12 +291,12 @@ impl<'a> State<'a> {
         // Acquire: in the case of an end, as in `load`.
         let mut word = self.0.load(Ordering::Acquire);
         while word & PHASE == PENDING {
-            // Release: who sees `SET` sees what came before. Acquire: the closure, which is now ours
-            // to drop, is whole.
+            // Release: who sees `SET` sees what came before. Acquire on failure: it may have ended. (On success
+            // the word is the one that was loaded so: a list of those who wait is visible.)
             match self.0.compare_exchange_weak(
                 word,
                 word | NEVER_STARTED | SET | CAUSED,
-                Ordering::AcqRel,
+                Ordering::Release,
                 Ordering::Acquire,
             ) {
                 Ok(_) => return Cancel::NeverStarted(Word(word)),
@@ -316,11 +316,11 @@ impl<'a> State<'a> {
         // Acquire: in the case of an end, as in `load`.
         let mut word = self.0.load(Ordering::Acquire);
         while word & PHASE == RUNNING {
-            // As in `Node::raise`.
+            // As in `cancel`.
             match self.0.compare_exchange_weak(
                 word,
                 word | SET | CAUSED,
-                Ordering::AcqRel,
+                Ordering::Release,
                 Ordering::Acquire,
             ) {
                 Ok(_) => return Ok(Word(word)),
@@ -334,8 +334,7 @@ impl<'a> State<'a> {
     pub(crate) fn finish(self, end: End) -> Word {
         // Only the claimer leaves Running, so the difference can be added without a look. Release:
         // partner is the Acquire in `load` and in `drop_handle`; the value is whole. Acquire:
-        // partner is the Release half of `drop_handle`, after which the value is ours to drop, and
-        // of `Node::listen`, whose list we are about to read.
+        // partner is the Release half of `Node::listen`, whose list we are about to read.
         Word(self.0.fetch_add(end.word() - RUNNING, Ordering::AcqRel))
     }
 
@@ -381,9 +380,9 @@ impl<'a> State<'a> {
             // Nobody looks at the bit any more.
             return word;
         }
-        // Acquire: partner is the Release half of `finish`: the value that we are to drop is whole.
-        // Release: partner is the Acquire half of `finish`.
-        Word(self.0.fetch_and(!HANDLE, Ordering::AcqRel))
+        // Acquire: partner is the Release half of `finish`: the value that we are to drop is whole. No Release: the handle has
+        // done nothing to a value that is not there yet.
+        Word(self.0.fetch_and(!HANDLE, Ordering::Acquire))
     }
 }
 

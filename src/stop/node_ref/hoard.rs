@@ -53,8 +53,9 @@ impl Hoard {
 
     fn release(&mut self, counts: u32) {
         self.spare -= counts;
-        // Release: as in `NodeRef::drop`. The count of `node` is left, so nothing is to be freed.
-        self.node.references().fetch_sub(counts, Ordering::Release);
+        // Relaxed: the count of `node` is left, so nothing is to be freed; and what this thread did with the node comes
+        // before it gives up that one.
+        self.node.references().fetch_sub(counts, Ordering::Relaxed);
     }
 }
 

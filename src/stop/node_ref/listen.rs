@@ -65,8 +65,8 @@ impl NodeRef {
         let list = &self.side_or_new().listeners;
         let list = list.get_or_init(|| Arc::new(Listeners::new()));
         list.keep_waker(Some(waker));
-        // As in `listen`.
-        let happened = happened(self.word().fetch_or(bit, Ordering::AcqRel));
+        // Release: as in `listen`. If it has happened, what came before it is read when the caller has looked at the word again.
+        let happened = happened(self.word().fetch_or(bit, Ordering::Release));
         if happened {
             list.keep_waker(None);
         }

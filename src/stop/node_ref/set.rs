@@ -51,8 +51,8 @@ impl NodeRef {
         if !self.reads_set() {
             return None;
         }
-        // Acquire: as in `confirm`.
-        if self.word().load(Ordering::Acquire) & CAUSED == 0 {
+        // Relaxed: the exchange below settles it, and what came before the set was seen above.
+        if self.word().load(Ordering::Relaxed) & CAUSED == 0 {
             // Set by an ancestor: of several by the first that was. Its cause becomes ours for good, so that
             // a later look cannot find another one. (None if the node was set itself since we looked.)
             let cause = self.causes_above().min_by_key(|cause| cause.at);
@@ -109,8 +109,8 @@ impl NodeRef {
 
     /// The cause of a node whose own flag is set.
     fn own_cause(&self) -> Option<StopCause> {
-        // Acquire: as in `confirm`.
-        let set = self.word().load(Ordering::Acquire) & SET != 0;
+        // Relaxed: the cause, which the setter writes later, brings all that came before with it.
+        let set = self.word().load(Ordering::Relaxed) & SET != 0;
         set.then(|| self.await_cause())
     }
 

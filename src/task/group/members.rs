@@ -156,8 +156,9 @@ pub(crate) fn give_up(task: &TaskRef) {
         let cause = StopCause::at(StopReason::SiblingFailed, group.location);
         group.node().raise_as_kind(&cause);
     }
-    // Release: partner is the Acquire in `is_empty`. Acquire: passes on what the others did.
-    if group.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+    // Release: partner is the Acquire in `is_empty`, which sees what came before each of the subtractions, as they follow each
+    // other on one word.
+    if group.left.fetch_sub(1, Ordering::Release) == 1 {
         // Under the lock, or one who has looked and does not sleep yet would not hear of it.
         drop(group.state.lock());
         group.changed.notify_all();

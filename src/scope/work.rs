@@ -9,7 +9,9 @@ use crate::task::group::{GroupRef, Open, Sort};
 use crate::task::{TaskHandle, is_stop_unwind};
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::process;
 use std::time::Instant;
 
 /// Tasks that end together.
@@ -91,7 +93,7 @@ impl Work {
         F: FnOnce(&StopEvent) -> T + Send,
         T: Send,
     {
-        // SAFETY: `run` waits until the group is empty; the rest is passed on from our caller.
+        // SAFETY: `run` waits until the group is empty, and does not unwind before; the rest is passed on from our caller.
         unsafe { self.core.submit_member(&self.group, closure) }
     }
 
@@ -175,6 +177,7 @@ impl Work {
         clear: impl FnOnce(),
     ) -> Result<R, Stopped> {
         let result = catch_unwind(AssertUnwindSafe(body));
+        let waits = Waits;
         let result = result.map_err(|payload| {
             let location = self.group.location();
             self.stop(&StopCause::at(StopReason::SiblingFailed, location));
@@ -185,6 +188,7 @@ impl Work {
             None
         });
         self.wait();
+        mem::forget(waits);
         self.close();
         self.forget();
         if let Some(payload) = self.take_panic() {
@@ -207,6 +211,16 @@ impl Work {
             }
             Err(None) => unreachable!("the body's panic was kept, and nobody else takes it"),
         }
+    }
+}
+
+/// Tasks borrow from frames further up, and are waited for. Foreign code that is run meanwhile is contained; should anything
+/// unwind nevertheless, the process ends before those frames do.
+struct Waits;
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        process::abort();
     }
 }
 

@@ -4,8 +4,9 @@
     reason = "members may borrow from whoever waits for the group"
 )]
 
+use super::refusal::Refusal;
 use super::shared::Core;
-use super::submit::{Refusal, WhenFull};
+use super::submit::WhenFull;
 use crate::report::TaskId;
 use crate::report::ledger::Caller;
 use crate::stop::StopEvent;

@@ -1,12 +1,12 @@
 //! The pool: a fixed number of worker threads that run tasks which can be stopped.
 //!
 //! - `builder`, `build_error`, `hooks`: how a pool is made, and why not.
-//! - `submit`, `task_builder`, `map`, `members`: how tasks come in.
+//! - `submit`, `task_builder`, `map`, `members`, `refusal`: how tasks come in, and why not.
 //! - `queue`, `runs`, `capacity`: where they wait; batches at the head of the queue.
 //! - `idle`: how workers sleep and are woken.
 //! - `pending`: tasks that are handed back.
 //! - `worker`, `circles`: how tasks are run, and joined from inside; waits that could never end.
-//! - `lifecycle`, `graceful`: how a pool ends.
+//! - `lifecycle`, `graves`, `threads`, `graceful`: how a pool ends.
 //! - `balance`: what it reports.
 //! - `recorder`: what a pool remembers for its picture.
 //! - `shared`: what all of these share.
@@ -29,6 +29,7 @@ mod pending;
 mod queue;
 #[cfg(feature = "timeline")]
 mod recorder;
+mod refusal;
 mod runs;
 mod shared;
 mod submit;
@@ -41,7 +42,7 @@ pub use builder::ThreadPoolBuilder;
 pub use graceful::Graceful;
 pub use hooks::UnhandledPanic;
 pub use map::Map;
-pub use submit::SubmitError;
+pub use refusal::SubmitError;
 pub use task_builder::TaskBuilder;
 
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId, TaskSnapshot};

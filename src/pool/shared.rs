@@ -14,7 +14,7 @@ use super::worker::Post;
 use crate::report::tick::Tick;
 use crate::report::{Shutdown, TaskId};
 #[cfg(feature = "timeline")]
-use crate::report::{TaskStatus, ledger::Lane};
+use crate::report::{TaskStatus, lane::Lane};
 use crate::stop::StopCause;
 use crate::stop::node::NodeRef;
 use crate::stop::timer::on_timer_thread;

@@ -5,12 +5,13 @@
 )]
 
 use super::capacity::Capacity;
+use super::refusal::{Refusal, SubmitError};
 use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Caller;
 use crate::report::tick::Tick;
 use crate::stop::any::any;
-use crate::stop::{StopCause, StopEvent, StopReason, current};
+use crate::stop::{StopEvent, current};
 use crate::task::TaskHandle;
 use crate::task::cell::{Birth, Noted, Room, TaskRef};
 use crate::task::context;
@@ -19,56 +20,6 @@ use crate::task::life::{self, Doomed, first_word};
 use crate::task::slab::Draft;
 use crate::task::stash;
 use crate::task::state::State;
-use std::error::Error;
-use std::fmt;
-
-/// Why a task was not accepted, with its closure.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SubmitError<F> {
-    /// There was no room in the queue. Only where the call does not wait for room.
-    Full(F),
-    /// The pool is being shut down, or has been.
-    ShutDown(F),
-}
-
-impl<F> SubmitError<F> {
-    /// The closure.
-    pub fn into_inner(self) -> F {
-        match self {
-            SubmitError::Full(closure) | SubmitError::ShutDown(closure) => closure,
-        }
-    }
-
-    /// Whether there was no room in the queue.
-    pub fn is_full(&self) -> bool {
-        matches!(self, SubmitError::Full(_))
-    }
-
-    /// Whether the pool is being shut down, or has been.
-    pub fn is_shut_down(&self) -> bool {
-        matches!(self, SubmitError::ShutDown(_))
-    }
-}
-
-impl<F> fmt::Display for SubmitError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SubmitError::Full(_) => "the pool's queue is full",
-            SubmitError::ShutDown(_) => "the pool has been shut down",
-        })
-    }
-}
-
-impl<F> fmt::Debug for SubmitError<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SubmitError::Full(_) => "Full(..)",
-            SubmitError::ShutDown(_) => "ShutDown(..)",
-        })
-    }
-}
-
-impl<F> Error for SubmitError<F> {}
 
 /// A vector of handles is not made larger than this on an iterator's word.
 const HINT_MOST: usize = 1 << 20;
@@ -80,32 +31,6 @@ pub(super) enum WhenFull<'a> {
     /// Wait for room: not longer than the task that submits is not stopped, nor the event that the new one
     /// is under.
     Wait(Option<&'a StopEvent>),
-}
-
-#[derive(Debug)]
-pub(super) enum Refusal {
-    Full,
-    ShutDown,
-    /// There was no room until this happened.
-    Stopped(StopCause),
-}
-
-impl Refusal {
-    fn with<F>(self, closure: F) -> SubmitError<F> {
-        match self {
-            Refusal::Full | Refusal::Stopped(_) => SubmitError::Full(closure),
-            Refusal::ShutDown => SubmitError::ShutDown(closure),
-        }
-    }
-
-    /// Why a task that was refused will never start.
-    #[track_caller]
-    pub(super) fn cause(self) -> StopCause {
-        match self {
-            Refusal::Full | Refusal::ShutDown => StopCause::now(StopReason::Shutdown),
-            Refusal::Stopped(cause) => cause,
-        }
-    }
 }
 
 /// What [`ThreadPool`](crate::ThreadPool) and [`Submitter`](crate::Submitter) call.

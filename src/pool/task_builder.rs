@@ -1,7 +1,7 @@
 //! Setting up one task in more detail.
 
+use super::refusal::SubmitError;
 use super::shared::Core;
-use super::submit::SubmitError;
 use crate::report::TaskId;
 use crate::stop::StopEvent;
 use crate::stop::timer;

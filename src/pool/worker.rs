@@ -7,7 +7,7 @@ mod inside;
 use super::queue::Work;
 use super::runs::{Passing, Run};
 use super::shared::Core;
-use crate::report::ledger::Lane;
+use crate::report::lane::Lane;
 use crate::report::tick::Tick;
 use crate::report::{Shutdown, TaskId};
 use crate::stop::StopEvent;

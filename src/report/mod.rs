@@ -1,7 +1,7 @@
 //! What became of every task of a pool.
 //!
 //! - `status`: a task's id, and the states it can be in.
-//! - `ledger`: where tasks are counted, each once on the way in and once on the way out.
+//! - `ledger`, `lane`: where tasks are counted, each once on the way in and once on the way out.
 //! - `ids`: which task ended how, in memory that grows with the exceptions only.
 //! - `latency`: how long things took.
 //! - `tick`: when they were, as the processor counts.
@@ -16,6 +16,7 @@ mod display;
 mod ending;
 pub(crate) mod histogram;
 mod ids;
+pub(crate) mod lane;
 pub(crate) mod latency;
 pub(crate) mod ledger;
 mod stats;

@@ -9,7 +9,7 @@ use crate::pool::loom_tests::{
     work,
 };
 use crate::report::TaskStatus;
-use crate::report::ledger::Lane;
+use crate::report::lane::Lane;
 use crate::stop::{StopCause, StopReason};
 use crate::task::TaskHandle;
 use crate::task::life;

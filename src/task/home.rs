@@ -13,7 +13,7 @@ use crate::report::TaskId;
 #[cfg(feature = "timeline")]
 use crate::report::TaskStatus;
 #[cfg(feature = "timeline")]
-use crate::report::ledger::Lane;
+use crate::report::lane::Lane;
 use crate::report::ledger::Ledger;
 #[cfg(feature = "timeline")]
 use crate::report::tick::Tick;

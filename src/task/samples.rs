@@ -12,7 +12,7 @@ use crate::report::ledger::{Caller, Ledger};
 #[cfg(feature = "timeline")]
 use crate::report::tick::Tick;
 #[cfg(feature = "timeline")]
-use crate::report::{TaskStatus, ledger::Lane};
+use crate::report::{TaskStatus, lane::Lane};
 use crate::stop::node::NodeRef;
 use crate::stop::{StopCause, StopEvent, StopReason};
 #[cfg(feature = "timeline")]

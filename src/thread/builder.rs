@@ -7,7 +7,8 @@
 
 use super::StoppableThread;
 use crate::report::TaskId;
-use crate::report::ledger::{Caller, Lane, Ledger};
+use crate::report::lane::Lane;
+use crate::report::ledger::{Caller, Ledger};
 use crate::stop::{StopCause, StopEvent};
 use crate::sync::Arc;
 use crate::task::TaskHandle;

@@ -8,7 +8,7 @@ use super::call_off::calls_off;
 use super::doom::doom;
 use super::end::end;
 use crate::report::TaskStatus;
-use crate::report::ledger::Lane;
+use crate::report::lane::Lane;
 use crate::stop::listeners::Topic;
 use crate::stop::{StopCause, StopReason};
 use crate::task::cell::TaskRef;

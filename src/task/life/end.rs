@@ -6,8 +6,9 @@
 )]
 
 use crate::report::TaskStatus;
+use crate::report::lane::Lane;
 use crate::report::latency::Latency;
-use crate::report::ledger::{Entry, Lane, Times};
+use crate::report::ledger::{Entry, Times};
 use crate::report::tick::Tick;
 use crate::stop::clock::Stamp;
 use crate::stop::listeners::Topic;

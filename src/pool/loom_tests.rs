@@ -11,6 +11,7 @@ use super::worker;
 use crate::report::{Shutdown, Stats, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::task::cell::TaskRef;
+use crate::task::entry::Entry;
 use crate::task::home::Host;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::{Draft, SlabRef};
@@ -621,6 +622,23 @@ where
     });
     let handles = handles.collect();
     (slab, handles)
+}
+
+/// Accepted before the pool was closed, pushed and called off after: what is left of it in the queue would keep the pool.
+#[test]
+fn a_worker_that_ends_has_seen_what_was_pushed_before() {
+    bounded(2).check(|| {
+        let core = core(1);
+        let (slab, handles) = slab(&core, [|_: &StopEvent| ()]);
+        drain(&core);
+        let worker = spawn_worker(&core, 0);
+        core.push(Entry::of_slab(slab));
+        for handle in handles {
+            handle.cancel();
+        }
+        worker.join().unwrap();
+        all_ended(&core);
+    });
 }
 
 /// What a worker does with a run.

@@ -306,30 +306,6 @@ fn a_task_that_is_stopped_before_it_is_pushed_is_not_left_in_a_pool_that_has_end
     });
 }
 
-/// The same with a worker of its own, which has to see what was pushed before it is told that all is done.
-#[test]
-fn a_worker_that_ends_has_seen_what_was_pushed_before() {
-    bounded(1).check(|| {
-        let core = core(1);
-        let worker = spawn_worker(&core, 0);
-        let group = Arc::new(Work::new(&core, true, here()));
-        let closer = {
-            let (core, group) = (core.clone(), Arc::clone(&group));
-            thread::spawn(move || {
-                drain(&core);
-                group.stop(&StopCause::now(StopReason::Dropped));
-            })
-        };
-        let handle = submit(&group, || {});
-        closer.join().unwrap();
-        worker.join().unwrap();
-        assert!(handle.is_done());
-        assert!(is_empty(&core), "something was left in the queue");
-        group.close();
-        group.forget();
-    });
-}
-
 /// A group that is opened by a member of another one, while that is being stopped: what is submitted to it starts before
 /// the stop has returned, or never.
 #[test]

@@ -32,7 +32,7 @@
 mod rate;
 
 use crate::stop::clock::Stamp;
-use rate::{Pair, Rate};
+use rate::{Length, Pair, Rate};
 use std::num::NonZeroU64;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -75,8 +75,12 @@ impl Tick {
 
     /// How long after `earlier` it is; nothing if it is not.
     pub(crate) fn since(self, earlier: Tick) -> Duration {
+        self.since_by(earlier, RATE.length(self.bits()))
+    }
+
+    fn since_by(self, earlier: Tick, length: Length) -> Duration {
         let ticks = self.bits().saturating_sub(earlier.bits());
-        Duration::from_nanos(RATE.nanos(ticks, self.bits()))
+        Duration::from_nanos(length.nanos(ticks))
     }
 
     /// As a number that is not zero.
@@ -94,13 +98,19 @@ impl Tick {
 pub(crate) struct Moment {
     pub(crate) stamp: Stamp,
     pub(crate) tick: Tick,
+    /// Of a tick, as it is known at that moment: another thread may know better a moment later.
+    #[cfg(feature = "timeline")]
+    length: Length,
 }
 
 impl Moment {
     pub(crate) fn now() -> Self {
+        let (stamp, tick) = (Stamp::now(), Tick::now());
         Moment {
-            stamp: Stamp::now(),
-            tick: Tick::now(),
+            stamp,
+            tick,
+            #[cfg(feature = "timeline")]
+            length: RATE.length(tick.bits()),
         }
     }
 
@@ -108,7 +118,7 @@ impl Moment {
     /// of which the same moment was asked.
     #[cfg(feature = "timeline")]
     pub(crate) fn stamp_of(self, earlier: Tick) -> Stamp {
-        self.stamp.before(self.tick.since(earlier))
+        self.stamp.before(self.tick.since_by(earlier, self.length))
     }
 }
 
@@ -245,5 +255,19 @@ mod tests {
         assert!(before.since(first) < error);
         assert!(first <= second);
         assert!(second.since(after) < error);
+    }
+
+    #[cfg(feature = "timeline")]
+    #[test]
+    fn a_moment_takes_all_ticks_to_be_of_one_length() {
+        Tick::begin();
+        let now = Moment {
+            stamp: Stamp::from_bits(1_000_000).unwrap(),
+            tick: Tick::from_bits(5_000).unwrap(),
+            // Whatever else is known.
+            length: Length::of_nanos(7),
+        };
+        let earlier = Tick::from_bits(4_000).unwrap();
+        assert_eq!(now.stamp_of(earlier).bits(), 1_000_000 - 7_000);
     }
 }

@@ -6,7 +6,7 @@
 //! # When the counter is trusted
 //!
 //! On x86-64 under Linux, if the system takes its own time from it: then the system has found that it runs at
-//! one rate, on all processors alike, whatever they do meanwhile. Elsewhere a tick is a nanosecond of [`Instant`]. That
+//! one rate, on all processors alike, whatever they do meanwhile. Elsewhere a tick is a nanosecond of [`Instant`](std::time::Instant). That
 //! is decided once, as ticks of two kinds cannot be compared: should the system find out later that it was wrong, as it
 //! may with several processors on a board, times are wrong from then on, and so they are for what was under way while the
 //! machine was suspended, when the counter went on, or began anew.

@@ -140,9 +140,12 @@ impl ThreadPoolBuilder {
     /// [`tasks`](ThreadPool::tasks). Costs three looks at a clock a task, two in a batch, and some words. Off by default.
     ///
     /// On x86-64 under Linux that clock is the processor's counter, if the system takes its own time from it: a look takes
-    /// less than half as long as one at [`Instant`](std::time::Instant), and times are exact to about a microsecond, and
-    /// long ones to a part in some hundred. A task during which the machine was suspended may seem to have taken the time of
-    /// that, or none. Elsewhere the clock is `Instant`.
+    /// about half as long as one at [`Instant`](std::time::Instant). A task's end is when the processor is done with it. Its
+    /// start is up to some hundred nanoseconds too early, as the processor may still wait for what the worker did to fetch
+    /// it. A submission, and the start of a task that is run inside of another, may be too early by as long as the processor still
+    /// waits for what the thread did before, mostly nothing, at worst some microseconds with a chain of loads from
+    /// memory. Besides, times are off by up to about a microsecond, and long ones by a part in some hundred. A task during which
+    /// the machine was suspended may seem to have taken the time of that, or none. Elsewhere the clock is `Instant`.
     ///
     /// How soon tasks stop that are asked to is known without it.
     pub fn timings(mut self, timings: bool) -> Self {

@@ -11,7 +11,9 @@ const SUB_BITS: u32 = 7;
 /// How many durations there were of each length.
 ///
 /// A histogram: at most some ten kilobytes, however many durations there are.
-/// The least, the greatest and the sum are exact; percentiles are so to less than one part in 128.
+/// The least and the greatest are kept as they were measured, and so is the sum, for the mean, up to some five hundred years on
+/// one thread; percentiles to less than one part in 128. How exactly times are measured that tasks wait and run
+/// is said at [`timings`](crate::ThreadPoolBuilder::timings).
 ///
 /// ```
 /// use stoppable::{Shutdown, ThreadPool};

@@ -1,38 +1,41 @@
 //! When a task was submitted, began and ended: as the processor counts, where that can be trusted.
 //!
-//! Looks at the system's clock would be most of what timings cost: each waits until the processor is done with all
-//! that came before it. Its own counter says at once what it has counted. So a tick is that, and becomes a duration
-//! beside another tick only.
+//! Looks at the system's clock would be most of what timings cost. The processor's own counter says in less than half
+//! that time what it has counted. So a tick is that, and becomes a duration beside another tick only.
 //!
 //! # When the counter is trusted
 //!
 //! On x86-64 under Linux, if the system takes its own time from it: then the system has found that it runs at
-//! one rate, on all processors alike, whatever they do meanwhile. Elsewhere a tick is a nanosecond of [`Instant`]. That
+//! one rate, on all processors alike, whatever they do meanwhile. Elsewhere a tick is a nanosecond of [`Instant`](std::time::Instant). That
 //! is decided once, as ticks of two kinds cannot be compared: should the system find out later that it was wrong, as it
 //! may with several processors on a board, times are wrong from then on, and so they are for what was under way while the
 //! machine was suspended, when the counter went on, or began anew.
 //!
-//! The counter is read a little before or after its turn: before what the processor still waits for, some hundred
-//! nanoseconds at most.
+//! # What a time may be off by
 //!
-//! # How long a tick is
+//! The counter is read when the processor comes to it, while it may still wait for what came before: for memory, above all.
+//! It looks ahead over some hundred instructions, and if each waits for the one before, that is many microseconds: a task
+//! that ends with a chain of 32 loads from memory would seem to have taken nothing instead of ten microseconds. So the tick
+//! at which a task ends is [`Tick::at_end`], which waits: 16 ns instead of 10. Only what the task wrote may still
+//! be on its way to memory.
 //!
-//! Nobody says, so it is measured, and nobody waits for that: what both clocks say is noted when the first pool is built
-//! that wants to know, and compared with what they say when a duration is asked for, again when twice that time has
-//! passed since, and so on, up to once in some seconds. What is measured over a longer time replaces what was over
-//! a shorter one; what does not agree with it has to be found twice, so that it is not the measurement during which the
-//! machine was suspended. A look at both clocks is exact to some 50 ns, and the first durations are no longer than a few of the
-//! times over which was measured: so they are wrong by some hundred nanoseconds, and later ones by as much as the system
-//! corrects its own clock.
+//! The others do not wait, as they would each cost as much, and stand beside less: before a start is what the
+//! worker does to fetch a task, some hundred nanoseconds, as the task before has been waited for. By so much a task
+//! may seem to have begun too early: to have run for longer, and waited for less. Before a submission is whatever the submitter does,
+//! and before the start of a task inside of another what that other one does. If these wait for a chain of loads, it is
+//! by microseconds that a task may seem to have waited, or that inner one to have run, for longer than it did.
+//!
+//! How long a tick is: `tick/rate.rs`.
 
 #![allow(unsafe_code, reason = "an instruction of the processor")]
 
+mod rate;
+
 use crate::stop::clock::Stamp;
+use rate::{Length, Pair, Rate};
 use std::num::NonZeroU64;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-// Lengths of what is measured publish nothing, so the models need not look at them.
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 /// A moment of a task's life, to be compared with others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,10 +63,24 @@ impl Tick {
         Tick(NonZeroU64::new(bits).unwrap_or(NonZeroU64::MIN))
     }
 
+    /// Now, for what ends: once the processor is done with it.
+    #[inline]
+    pub(crate) fn at_end() -> Tick {
+        if IS_COUNTED.get() == Some(&true) {
+            counter::wait();
+        }
+        // Where nothing is counted, `Instant` waits by itself.
+        Tick::now()
+    }
+
     /// How long after `earlier` it is; nothing if it is not.
     pub(crate) fn since(self, earlier: Tick) -> Duration {
+        self.since_by(earlier, RATE.length(self.bits()))
+    }
+
+    fn since_by(self, earlier: Tick, length: Length) -> Duration {
         let ticks = self.bits().saturating_sub(earlier.bits());
-        Duration::from_nanos(RATE.nanos(ticks, self.bits()))
+        Duration::from_nanos(length.nanos(ticks))
     }
 
     /// As a number that is not zero.
@@ -81,13 +98,19 @@ impl Tick {
 pub(crate) struct Moment {
     pub(crate) stamp: Stamp,
     pub(crate) tick: Tick,
+    /// Of a tick, as it is known at that moment: another thread may know better a moment later.
+    #[cfg(feature = "timeline")]
+    length: Length,
 }
 
 impl Moment {
     pub(crate) fn now() -> Self {
+        let (stamp, tick) = (Stamp::now(), Tick::now());
         Moment {
-            stamp: Stamp::now(),
-            tick: Tick::now(),
+            stamp,
+            tick,
+            #[cfg(feature = "timeline")]
+            length: RATE.length(tick.bits()),
         }
     }
 
@@ -95,7 +118,7 @@ impl Moment {
     /// of which the same moment was asked.
     #[cfg(feature = "timeline")]
     pub(crate) fn stamp_of(self, earlier: Tick) -> Stamp {
-        self.stamp.before(self.tick.since(earlier))
+        self.stamp.before(self.tick.since_by(earlier, self.length))
     }
 }
 
@@ -118,6 +141,15 @@ mod counter {
         // which the C library uses the same instruction where the counter is trusted.
         unsafe { std::arch::x86_64::_rdtsc() }
     }
+
+    /// Waits until the processor is done with all that comes before, and holds back what comes after. What was written
+    /// may still be on its way to memory.
+    #[inline]
+    pub(super) fn wait() {
+        // SAFETY: each x86-64 processor has this instruction, which changes nothing. (On AMD's it holds back what comes after
+        // because Linux tells them so, for its own looks at the counter.)
+        unsafe { std::arch::x86_64::_mm_lfence() }
+    }
 }
 
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux", not(any(loom, miri)))))]
@@ -129,304 +161,16 @@ mod counter {
     pub(super) fn read() -> u64 {
         unreachable!("it is not trusted")
     }
-}
 
-/// How long a tick is, as far as that is known.
-struct Rate {
-    /// In nanoseconds, in units of [`ONE`].
-    length: AtomicU64,
-    /// From this tick on it can be known better.
-    until: AtomicU64,
-    measured: Mutex<Option<Measured>>,
-}
-
-/// One nanosecond.
-const ONE: u64 = 1 << 32;
-
-impl Rate {
-    const fn new() -> Rate {
-        Rate {
-            length: AtomicU64::new(ONE),
-            until: AtomicU64::new(u64::MAX),
-            measured: Mutex::new(None),
-        }
-    }
-
-    fn begin(&self, base: Pair) {
-        *self.lock() = Some(Measured::since(base));
-        // Release: partner is the Acquire in `nanos`. (Who has ticks of the counter has seen this by way of `IS_COUNTED`.)
-        self.until.store(0, Ordering::Release);
-    }
-
-    /// So many ticks, until a moment that is close to this one.
-    #[inline]
-    fn nanos(&self, ticks: u64, at: u64) -> u64 {
-        // Acquire: partner is the Release in `improve`; with the limit comes the length, or a later one.
-        if at >= self.until.load(Ordering::Acquire) {
-            self.improve(Pair::now);
-        }
-        // Relaxed: as above; each that was measured was good when it was.
-        let length = self.length.load(Ordering::Relaxed);
-        let nanos = (u128::from(ticks) * u128::from(length)) / u128::from(ONE);
-        u64::try_from(nanos).unwrap_or(u64::MAX)
-    }
-
-    #[cold]
-    fn improve(&self, look: impl FnOnce() -> Pair) {
-        if let Some(measured) = &mut *self.lock() {
-            let now = look();
-            // Relaxed: written under this lock. Another may have looked meanwhile, and from that on little
-            // time has passed.
-            if now.ticks < self.until.load(Ordering::Relaxed) {
-                return;
-            }
-            let until = measured.improve(now);
-            // Relaxed: published by the next line.
-            self.length.store(measured.length, Ordering::Relaxed);
-            // Release: partner is the Acquire in `nanos`.
-            self.until.store(until, Ordering::Release);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Measured>> {
-        self.measured.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What both clocks say at one moment.
-#[derive(Clone, Copy)]
-struct Pair {
-    ticks: u64,
-    nanos: u64,
-}
-
-impl Pair {
-    fn now() -> Pair {
-        // The thread may lose its processor between the looks. That is seen, and another try is likely to be better.
-        let tries = (0..3).map(|_| {
-            let before = counter::read();
-            let now = Instant::now();
-            // One that went back took long, and so is not the best.
-            let took = counter::read().wrapping_sub(before);
-            (took, before, now)
-        });
-        let (took, before, now) = tries.min().expect("there are three");
-        Pair {
-            ticks: before.wrapping_add(took / 2),
-            nanos: Stamp::of(now).bits(),
-        }
-    }
-}
-
-/// What is known of the length of a tick. Lengths are in nanoseconds, in units of [`ONE`].
-struct Measured {
-    length: u64,
-    /// Over how many ticks that was measured; over none if it was not yet.
-    over: u64,
-    /// What was found last, if it did not agree with that.
-    other: Option<u64>,
-    /// Where the next measurement begins.
-    base: Pair,
-}
-
-impl Measured {
-    /// Some ten microseconds.
-    const SHORT: u64 = 1 << 15;
-    /// About a second.
-    const LONG: u64 = 1 << 31;
-    /// What looks at both clocks may be wrong by, in nanoseconds, if the thread loses its processor; mostly it is less.
-    const ERROR: u64 = 2_000;
-    /// What the system may correct its clock by: one part in so many.
-    const CORRECTION: u64 = 512;
-
-    fn since(base: Pair) -> Measured {
-        Measured {
-            length: ONE,
-            over: 0,
-            other: None,
-            base,
-        }
-    }
-
-    /// Measures again. Says from which tick on that is worth while once more.
-    fn improve(&mut self, now: Pair) -> u64 {
-        let ticks = now.ticks.saturating_sub(self.base.ticks);
-        let nanos = now.nanos.saturating_sub(self.base.nanos);
-        self.base = now;
-        let after = |ticks: u64| {
-            let ticks = ticks.clamp(Measured::SHORT, 2 * Measured::LONG);
-            now.ticks.saturating_add(ticks)
-        };
-        if ticks == 0 || nanos == 0 {
-            return after(0);
-        }
-        let length = |nanos: u64| {
-            let length = u128::from(nanos) * u128::from(ONE) / u128::from(ticks);
-            u64::try_from(length).unwrap_or(u64::MAX)
-        };
-        let (found, error) = (length(nanos), length(Measured::ERROR));
-        let agrees = |known: u64| found.abs_diff(known) <= error.max(known / Measured::CORRECTION);
-        if self.over > 0 && agrees(self.length) {
-            self.other = None;
-            if ticks >= self.over {
-                self.keep(found, ticks);
-            }
-            return after(ticks.saturating_mul(2));
-        }
-        if self.over == 0 {
-            self.keep(found, ticks);
-            return after(0);
-        }
-        let other = self.other.replace(found);
-        if other.is_some_and(agrees) {
-            self.keep(found, ticks);
-        }
-        // Over a shorter time it could not be told from what is known.
-        after(ticks)
-    }
-
-    fn keep(&mut self, length: u64, ticks: u64) {
-        self.length = length;
-        // What is longer than that is no better.
-        self.over = ticks.min(Measured::LONG);
+    pub(super) fn wait() {
+        unreachable!("as above")
     }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
-
-    /// Three ticks a nanosecond, and what the clocks say so many nanoseconds after the beginning.
-    fn pair(nanos: u64) -> Pair {
-        Pair {
-            ticks: 1_000 + 3 * nanos,
-            nanos: 5 + nanos,
-        }
-    }
-
-    /// Looks every ten microseconds, if that is worth while, for eight seconds. Says how often it looked, and for how
-    /// many of these ten microseconds a tick was taken to have another length than it has.
-    fn measure(clocks: impl Fn(u64) -> Pair) -> (Measured, u32, u32) {
-        let mut measured = Measured::since(clocks(0));
-        let (mut looks, mut wrong, mut until) = (0, 0, 0);
-        for nanos in (10_000..8_000_000_000).step_by(10_000) {
-            let now = clocks(nanos);
-            if now.ticks >= until {
-                until = measured.improve(now);
-                looks += 1;
-            }
-            wrong += u32::from(measured.length.abs_diff(ONE / 3) > ONE / 100);
-        }
-        (measured, looks, wrong)
-    }
-
-    #[test]
-    fn the_length_of_a_tick_is_found_in_few_looks() {
-        let (measured, looks, wrong) = measure(pair);
-        assert_eq!(measured.length, ONE / 3);
-        assert_eq!(wrong, 0);
-        assert!((10..30).contains(&looks), "{looks}");
-    }
-
-    #[test]
-    fn looks_that_are_not_exact_give_a_length_that_is() {
-        let (measured, ..) = measure(|nanos| {
-            let now = pair(nanos);
-            let error = nanos / 10_000 * 7_919 % 50;
-            Pair {
-                nanos: now.nanos + error,
-                ..now
-            }
-        });
-        assert!(measured.length.abs_diff(ONE / 3) < ONE / 10_000_000);
-    }
-
-    #[test]
-    fn a_machine_that_was_suspended_does_not_make_it_wrong() {
-        const TENTH: u64 = 100_000_000;
-        const HOUR: u64 = 36_000 * TENTH;
-        for suspended in [5_000, 2_000_000, 500_000_000, 1_500_000_000] {
-            for (ticks_before, ticks_after) in [
-                // The counter went on, and the clock did not.
-                (0, 3 * HOUR),
-                (0, 3 * TENTH),
-                // It began anew, and will be where the next look is due in some hours.
-                (3 * HOUR, 0),
-            ] {
-                let (measured, looks, wrong) = measure(|nanos| {
-                    let now = pair(nanos);
-                    let more = if nanos < suspended {
-                        ticks_before
-                    } else {
-                        ticks_after
-                    };
-                    Pair {
-                        ticks: now.ticks + more,
-                        ..now
-                    }
-                });
-                assert!(measured.length.abs_diff(ONE / 3) < ONE / 1_000_000);
-                // If it was suspended before the first look, nothing better is known at first.
-                let most = if suspended < 10_000 { 5 } else { 0 };
-                assert!(wrong <= most, "{wrong}");
-                assert!(looks < 60, "{looks}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_long_measurement_is_not_replaced_by_a_short_one() {
-        let mut measured = Measured::since(pair(0));
-        measured.improve(pair(10_000_000_000));
-        let length = measured.length;
-        let soon = pair(10_000_011_000);
-        measured.improve(Pair {
-            nanos: soon.nanos + 200,
-            ..soon
-        });
-        assert_eq!(measured.length, length);
-        // But one over some seconds is as good as one over minutes, and newer: the clock has been corrected.
-        for late in 1..3 {
-            let now = pair(10_000_000_000 + late * 2_000_000_000);
-            measured.improve(Pair {
-                nanos: now.nanos + late * 2_000_000,
-                ..now
-            });
-        }
-        assert!(measured.length.abs_diff(length + length / 1_000) < ONE / 1_000_000);
-    }
-
-    #[test]
-    fn a_clock_that_is_corrected_is_followed() {
-        // By a twelfth, after two seconds: more than what goes for an error.
-        let (measured, ..) = measure(|nanos| {
-            let now = pair(nanos);
-            Pair {
-                nanos: now.nanos + nanos.saturating_sub(2_000_000_000) / 12,
-                ..now
-            }
-        });
-        let corrected = ONE / 3 * 13 / 12;
-        assert!(measured.length.abs_diff(corrected) < ONE / 1_000_000);
-    }
-
-    #[test]
-    fn of_a_crowd_one_looks() {
-        let rate = Rate::new();
-        rate.begin(pair(0));
-        rate.improve(|| pair(10_000));
-        rate.improve(|| pair(100_000));
-        let until = rate.until.load(Ordering::Relaxed);
-        // As if it had come for the lock before.
-        rate.improve(|| pair(100_100));
-        assert_eq!(rate.until.load(Ordering::Relaxed), until);
-        let measured = rate.lock();
-        assert!(
-            measured
-                .as_ref()
-                .is_some_and(|it| it.base.nanos == pair(100_000).nanos)
-        );
-    }
+    use std::time::Instant;
 
     #[test]
     fn a_duration_lies_between_what_the_clock_says_inside_and_outside() {
@@ -445,6 +189,59 @@ mod tests {
         assert_eq!(first.since(Tick::now()), Duration::ZERO);
     }
 
+    /// Lines of a cache, each of which says where the next one is, in no order, so that each has to be waited for.
+    fn lines() -> Vec<Line> {
+        // Far more than fits into a cache: 64 MiB.
+        let mut order: Vec<usize> = (0..1 << 20).collect();
+        let mut seed = 1_u64;
+        for last in (1..order.len()).rev() {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // That makes one circle of all.
+            order.swap(last, (seed >> 33) as usize % last);
+        }
+        order.into_iter().map(Line).collect()
+    }
+
+    #[repr(align(64))]
+    struct Line(usize);
+
+    /// Six, as the processor does not look far ahead in what is not optimised.
+    #[inline(always)]
+    fn chase(lines: &[Line], at: usize) -> usize {
+        let at = lines[at].0;
+        let at = lines[at].0;
+        let at = lines[at].0;
+        let at = lines[at].0;
+        let at = lines[at].0;
+        lines[at].0
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "it would take Miri minutes to fill the memory")]
+    fn what_ends_has_been_waited_for() {
+        Tick::begin();
+        let lines = lines();
+        let mut at = 0;
+        let mut tries: Vec<(Duration, Duration)> = (0..101)
+            .map(|_| {
+                let clock = Instant::now();
+                at = chase(&lines, at);
+                // That waits for it. So the next chase has to be another.
+                let known = clock.elapsed();
+                let first = Tick::now();
+                at = chase(&lines, at);
+                (Tick::at_end().since(first), known)
+            })
+            .collect();
+        assert!(at < lines.len());
+        let mut median = |of: fn(&(Duration, Duration)) -> Duration| {
+            tries.sort_unstable_by_key(of);
+            of(&tries[tries.len() / 2])
+        };
+        let (found, known) = (median(|it| it.0), median(|it| it.1));
+        assert!(found > known / 2, "{found:?}, {known:?}");
+    }
+
     #[cfg(feature = "timeline")]
     #[test]
     fn as_times_of_the_clock_ticks_are_about_where_they_were_and_in_order() {
@@ -458,5 +255,19 @@ mod tests {
         assert!(before.since(first) < error);
         assert!(first <= second);
         assert!(second.since(after) < error);
+    }
+
+    #[cfg(feature = "timeline")]
+    #[test]
+    fn a_moment_takes_all_ticks_to_be_of_one_length() {
+        Tick::begin();
+        let now = Moment {
+            stamp: Stamp::from_bits(1_000_000).unwrap(),
+            tick: Tick::from_bits(5_000).unwrap(),
+            // Whatever else is known.
+            length: Length::of_nanos(7),
+        };
+        let earlier = Tick::from_bits(4_000).unwrap();
+        assert_eq!(now.stamp_of(earlier).bits(), 1_000_000 - 7_000);
     }
 }

@@ -304,3 +304,55 @@ fn percentiles_lie_between_bounds_that_are_measured_outside() {
         }
     });
 }
+
+/// A line of a cache, that says where the next one is.
+#[repr(align(64))]
+struct Line(usize);
+
+/// Each has to be waited for before it is known where the next one is. Few instructions, as the processor looks ahead over some
+/// hundred: over all of these and the end of the task.
+#[inline(always)]
+fn chase(lines: &[Line], at: usize) -> usize {
+    let four = |at: usize| lines[lines[lines[lines[at].0].0].0].0;
+    let sixteen = |at| four(four(four(four(at))));
+    sixteen(sixteen(at))
+}
+
+/// With optimisations this sees it if the end is stamped before the processor is done with the task; without, the end takes so
+/// many instructions that it is never soon enough.
+#[test]
+fn a_task_that_waits_for_memory_has_run_until_it_had_it() {
+    finishes(|| {
+        // Far more than fits into a cache, in no order: 64 MiB.
+        let mut order: Vec<usize> = (0..1 << 20).collect();
+        let mut seed = 1_u64;
+        for last in (1..order.len()).rev() {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // That makes one circle of all.
+            order.swap(last, (seed >> 33) as usize % last);
+        }
+        let lines: Arc<[Line]> = order.into_iter().map(Line).collect();
+        let mut at = 0;
+        let (mut found, mut known): (Vec<_>, Vec<_>) = (0..51)
+            .map(|_| {
+                let pool = timed(1);
+                let lines = Arc::clone(&lines);
+                let task = pool.submit(move |_| {
+                    let clock = Instant::now();
+                    let at = chase(&lines, at);
+                    // That waits for it. So what it does not tell of has to be another.
+                    let known = clock.elapsed();
+                    (known, chase(&lines, at))
+                });
+                let (known, next) = task.join().unwrap();
+                at = next;
+                let report = pool.shutdown(Shutdown::Drain);
+                (report.ran().unwrap().max().unwrap(), known)
+            })
+            .unzip();
+        found.sort_unstable();
+        known.sort_unstable();
+        let (found, known) = (found[25], known[25]);
+        assert!(found >= known + known / 2, "{found:?}, {known:?}");
+    });
+}

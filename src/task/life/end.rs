@@ -134,7 +134,7 @@ fn times_of(task: &TaskRef, asked: bool, started: Option<Tick>) -> Times {
         })
     };
     Times {
-        ran: started.map(|started| Tick::now().since(started)),
+        ran: started.map(|started| Tick::at_end().since(started)),
         waited: started.and_then(|started| Some(started.since(task.submitted()?))),
         latency: if asked { latency() } else { None },
     }

@@ -220,9 +220,10 @@ impl<'a> State<'a> {
     /// As [`claim`](Self::claim), if the word is this one.
     #[inline]
     pub(crate) fn try_claim(self, word: u32) -> Result<Word, Word> {
-        // As in `claim_expecting`.
+        // Relaxed: the word says that nobody waits for the start, so there is no list to be seen; and who sees Running sees
+        // the lane busy by the fence in `Lane::enter`, which comes before.
         self.0
-            .compare_exchange(word, word | RUNNING, Ordering::AcqRel, Ordering::Relaxed)
+            .compare_exchange(word, word | RUNNING, Ordering::Relaxed, Ordering::Relaxed)
             .map(Word)
             .map_err(Word)
     }
@@ -272,11 +273,11 @@ impl<'a> State<'a> {
         // Relaxed: the exchange settles it.
         let mut word = self.0.load(Ordering::Relaxed);
         while word & PHASE == PENDING {
-            // As in `claim_expecting`.
+            // Acquire: as in `claim_expecting`. What was handed back is counted already, in no lane.
             match self.0.compare_exchange_weak(
                 word,
                 word | RUNNING,
-                Ordering::AcqRel,
+                Ordering::Acquire,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Claim::Claimed(Word(word)),

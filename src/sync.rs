@@ -258,8 +258,8 @@ mod model {
         true
     }
 
-    /// The life of something that is used by many and freed by one of them. A use that does not come before the end
-    /// fails the model.
+    /// The life of something that is made by one, used by many and freed by one of them. A use that does not come after it was
+    /// made, or not before it is freed, fails the model.
     #[derive(Debug)]
     pub(crate) struct Life(UnsafeCell<()>);
 
@@ -270,14 +270,17 @@ mod model {
 
     impl Life {
         pub(crate) fn new() -> Self {
-            Life(UnsafeCell::new(()))
+            let life = Life(UnsafeCell::new(()));
+            life.is_alone();
+            life
         }
 
         pub(crate) fn is_used(&self) {
             self.0.with(|_| ());
         }
 
-        pub(crate) fn ends(&self) {
+        /// Nobody else uses it.
+        pub(crate) fn is_alone(&self) {
             self.0.with_mut(|_| ());
         }
     }

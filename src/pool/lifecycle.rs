@@ -209,7 +209,7 @@ impl Shared {
             if life.mode.is_none() || !home.ledger.close_if_done() {
                 return;
             }
-            // Release: partner is the Acquire in `may_end`.
+            // Release: partner is the Acquire in `is_over`.
             self.finished.store(true, Ordering::Release);
         }
         self.idle.wake_all();
@@ -231,9 +231,9 @@ impl Shared {
         // Acquire: partner is the Release in `check_finished`. A graveyard that is filled later is left to
         // the last one, in `thread_ended`.
         self.finished.load(Ordering::Acquire)
-            // Acquire: partner is the Release in `let_be`. What is no longer held has been left. Who sees this held and
-            // sleeps is woken from there.
-            && self.holds.load(Ordering::Acquire) == 0
+            // Relaxed: what is no longer held has been left, under the lock of `life`, which the last worker takes after
+            // this, and then finds it. Who sees it held and sleeps is woken from `let_be`.
+            && self.holds.load(Ordering::Relaxed) == 0
     }
 }
 

@@ -77,8 +77,8 @@ impl Host for Shared {
     }
 
     fn let_be(&self) {
-        // Release: partner is the Acquire in `may_end`; what was left to the workers is there.
-        self.holds.fetch_sub(1, Ordering::Release);
+        // Relaxed: see `Shared::is_over`.
+        self.holds.fetch_sub(1, Ordering::Relaxed);
         // Partner: the fence in `Idle::close`. Either who closes, and so the worker that is told of the end, sees that nothing
         // is held, or we see the mark and wake the worker.
         fence(Ordering::SeqCst);

@@ -290,7 +290,7 @@ impl NodeRef {
     #[inline]
     pub(crate) fn is_freed(&self) {
         #[cfg(loom)]
-        self.life.ends();
+        self.life.is_alone();
     }
 
     /// Notes that the one to whom this node was given has seen it set.

@@ -359,12 +359,18 @@ fn who_sees_that_a_task_never_started_sees_what_came_before() {
 #[test]
 fn a_look_at_a_slot_gets_a_living_task() {
     loom::model(|| {
-        let it = setup(|_| {});
         let slot = Arc::new(Slot::new(false));
+        // Before there is a task: that it is whole, the slot has to say.
         let looker = thread::spawn({
-            let (slot, id) = (Arc::clone(&slot), it.handle.id());
-            move || assert!(slot.look().is_none_or(|task| task.id() == id))
+            let slot = Arc::clone(&slot);
+            move || {
+                assert!(
+                    slot.look()
+                        .is_none_or(|task| task.state().load().has_begun())
+                )
+            }
         });
+        let it = setup(|_| {});
         drop(it.handle);
         // Whoever lets go of it last frees it: the worker, unless it has been looked at.
         let lane = it.home.ledger.lane(0);

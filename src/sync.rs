@@ -334,7 +334,7 @@ mod model {
 
         pub(crate) fn steal(&self) -> Steal<T> {
             let head = self.head.load(Ordering::Acquire);
-            if head == self.tail.load(Ordering::Acquire) {
+            if head == self.tail.load(Ordering::Relaxed) {
                 return Steal::Empty;
             }
             let moved =

@@ -353,6 +353,48 @@ fn what_is_called_off_elsewhere_is_dropped_before_the_last_worker_has_ended() {
     });
 }
 
+/// What is left to the workers reaches one that sleeps, though another one, on which it relied, has found a task.
+#[test]
+fn a_task_may_wait_for_what_is_left_to_the_workers() {
+    bounded(1).check(|| {
+        let core = core(2);
+        let dropped = StopEvent::new();
+        let captured = Sets(dropped.clone());
+        let doomed = core.submit(None, (), move |_| drop(captured));
+        let doomed = life::doom_later(doomed.task(), &cause()).unwrap();
+        core.shared.thread_started();
+        let other = spawn_worker(&core, 0);
+        let leaver = thread::spawn({
+            let core = core.clone();
+            move || {
+                core.shared.bury(vec![doomed]);
+            }
+        });
+        drop(core.submit_code({
+            let core = core.clone();
+            move || {
+                dropped.wait();
+                // Not before: who closes a pool wakes everyone.
+                drain(&core);
+            }
+        }));
+        work(core.clone(), 1);
+        other.join().unwrap();
+        leaver.join().unwrap();
+        core.shared.thread_ended(&core.home);
+        all_ended(&core);
+    });
+}
+
+/// Sets an event when it is dropped.
+struct Sets(StopEvent);
+
+impl Drop for Sets {
+    fn drop(&mut self) {
+        self.0.set();
+    }
+}
+
 struct Captured(Arc<AtomicUsize>);
 
 impl Drop for Captured {

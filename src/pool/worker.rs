@@ -252,7 +252,8 @@ impl Acting {
             self.passing.set(passing);
             if let Some(work) = work {
                 if searching {
-                    idle.found(|| !queue.is_empty());
+                    // Or somebody has left something to the workers, and relied on this one.
+                    idle.found(|| !queue.is_empty() || shared.has_graves());
                 }
                 return Some(work);
             }

@@ -250,7 +250,8 @@ impl Ledger {
             times: self.times(),
             ..book.exceptions()
         };
-        (stats, self.ids(), exceptions)
+        // As many as `stats` counts: running tasks may submit meanwhile.
+        (stats, stats.submitted + book.refused, exceptions)
     }
 }
 

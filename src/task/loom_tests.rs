@@ -47,9 +47,9 @@ struct Setup {
 }
 
 #[allow(unsafe_code, reason = "a task and its handle are made by hand")]
-fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
-    let count = || Arc::new(AtomicUsize::new(0));
-    let (runs, closures, values) = (count(), count(), count());
+fn task_of<T: Send + 'static>(
+    closure: impl FnOnce(&StopEvent) -> T + Send + 'static,
+) -> (HomeRef, TaskRef, TaskHandle<T>) {
     let home = HomeRef::new(None, Ledger::new(1, 10, false), Arc::new(NoHost));
     let birth = Birth {
         parent: home.node().clone(),
@@ -58,21 +58,27 @@ fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
         count: 2,
         extra: (),
     };
-    let captured = Counted(Arc::clone(&closures));
-    let value = Counted(Arc::clone(&values));
-    let ran = Arc::clone(&runs);
-    let closure = move |stop: &StopEvent| {
-        let _captured = captured;
-        ran.fetch_add(1, Ordering::Relaxed);
-        work(stop);
-        value
-    };
     // SAFETY: both are `'static`.
     let task = unsafe { TaskRef::new(birth, closure) };
     // SAFETY: it was born with two references, and this is the second.
     let twin = unsafe { task.twin() };
     // SAFETY: it was born with a handle, for this type, and this is it.
     let handle = unsafe { TaskHandle::new(twin) };
+    (home, task, handle)
+}
+
+fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
+    let count = || Arc::new(AtomicUsize::new(0));
+    let (runs, closures, values) = (count(), count(), count());
+    let captured = Counted(Arc::clone(&closures));
+    let value = Counted(Arc::clone(&values));
+    let ran = Arc::clone(&runs);
+    let (home, task, handle) = task_of(move |stop| {
+        let _captured = captured;
+        ran.fetch_add(1, Ordering::Relaxed);
+        work(stop);
+        value
+    });
     Setup {
         home,
         task,
@@ -200,6 +206,30 @@ fn a_dropped_handle_drops_the_value_once() {
     });
 }
 
+/// Whoever drops a value that nobody wants does so after what came before the drop of the handle.
+#[test]
+fn the_drop_of_a_value_comes_after_that_of_the_handle() {
+    loom::model(|| {
+        let place = place();
+        let value = Adds(place.clone());
+        let (home, task, handle) = task_of(move |_| value);
+        let worker = thread::spawn(move || claim_and_run(&home, task));
+        place.add();
+        drop(handle);
+        worker.join().unwrap();
+    });
+}
+
+/// Its drop touches the place.
+#[derive(Debug)]
+struct Adds(Place);
+
+impl Drop for Adds {
+    fn drop(&mut self) {
+        self.0.add();
+    }
+}
+
 #[test]
 fn a_stop_is_seen_or_came_too_late() {
     loom::model(|| {
@@ -228,7 +258,7 @@ fn a_stop_is_seen_or_came_too_late() {
 }
 
 /// A place that loom watches: an access that races with another one fails the model.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct Place(Arc<loom::cell::UnsafeCell<u32>>);
 
 #[allow(unsafe_code, reason = "loom finds out whether that is so")]

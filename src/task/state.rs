@@ -220,8 +220,9 @@ impl<'a> State<'a> {
     /// As [`claim`](Self::claim), if the word is this one.
     #[inline]
     pub(crate) fn try_claim(self, word: u32) -> Result<Word, Word> {
-        // Relaxed: the word says that nobody waits for the start, so there is no list to be seen; and who sees Running sees
-        // the lane busy by the fence in `Lane::enter`, which comes before.
+        // Relaxed: the word says that nobody waits for the start, so there is no list to be seen; and who sees Running, through
+        // an Acquire load, sees the lane busy by the fence in `Lane::enter`, which comes before, and so releases what
+        // came before it through this exchange.
         self.0
             .compare_exchange(word, word | RUNNING, Ordering::Relaxed, Ordering::Relaxed)
             .map(Word)
@@ -251,15 +252,15 @@ impl<'a> State<'a> {
 
     /// Hands a pending task back. False: it is not pending.
     pub(crate) fn take(self) -> bool {
-        // Relaxed: the exchange settles it.
-        let mut word = self.0.load(Ordering::Relaxed);
+        // Acquire: who finds it running is not behind its claimer's lane.
+        let mut word = self.0.load(Ordering::Acquire);
         while word & (PHASE | TAKEN) == PENDING {
-            // Relaxed: who has the task has had it from who took it; and nothing else depends on the bit.
+            // Relaxed: who has the task has had it from who took it; and nothing else depends on the bit. On failure as above.
             match self.0.compare_exchange_weak(
                 word,
                 word | TAKEN,
                 Ordering::Relaxed,
-                Ordering::Relaxed,
+                Ordering::Acquire,
             ) {
                 Ok(_) => return true,
                 Err(other) => word = other,
@@ -273,11 +274,12 @@ impl<'a> State<'a> {
         // Relaxed: the exchange settles it.
         let mut word = self.0.load(Ordering::Relaxed);
         while word & PHASE == PENDING {
-            // Acquire: as in `claim_expecting`. What was handed back is counted already, in no lane.
+            // Acquire: as in `claim_expecting`. Release: who sees Running sees what came before the run. (It is
+            // counted already, in no lane.)
             match self.0.compare_exchange_weak(
                 word,
                 word | RUNNING,
-                Ordering::Acquire,
+                Ordering::AcqRel,
                 Ordering::Relaxed,
             ) {
                 Ok(_) => return Claim::Claimed(Word(word)),
@@ -293,7 +295,8 @@ impl<'a> State<'a> {
         let mut word = self.0.load(Ordering::Acquire);
         while word & PHASE == PENDING {
             // Release: who sees `SET` sees what came before. Acquire on failure: it may have ended. (On success
-            // the word is the one that was loaded so: a list of those who wait is visible.)
+            // the word has the value that was loaded so: a list of those who wait is visible. If it was
+            // written once more since, by another one who came to wait, it is the list's lock that shows that one.)
             match self.0.compare_exchange_weak(
                 word,
                 word | NEVER_STARTED | SET | CAUSED,
@@ -335,7 +338,8 @@ impl<'a> State<'a> {
     pub(crate) fn finish(self, end: End) -> Word {
         // Only the claimer leaves Running, so the difference can be added without a look. Release:
         // partner is the Acquire in `load` and in `drop_handle`; the value is whole. Acquire:
-        // partner is the Release half of `Node::listen`, whose list we are about to read.
+        // partner is the Release half of `drop_handle`, after which the value is ours to drop, and
+        // of `Node::listen`, whose list we are about to read.
         Word(self.0.fetch_add(end.word() - RUNNING, Ordering::AcqRel))
     }
 
@@ -381,9 +385,10 @@ impl<'a> State<'a> {
             // Nobody looks at the bit any more.
             return word;
         }
-        // Acquire: partner is the Release half of `finish`: the value that we are to drop is whole. No Release: the handle has
-        // done nothing to a value that is not there yet.
-        Word(self.0.fetch_and(!HANDLE, Ordering::Acquire))
+        // Acquire: partner is the Release half of `finish`: the value that we are to drop is whole.
+        // Release: partner is the Acquire half of `finish`: the drop of a value that nobody wants sees what was done before
+        // the handle was dropped.
+        Word(self.0.fetch_and(!HANDLE, Ordering::AcqRel))
     }
 }
 

@@ -93,8 +93,8 @@ impl Rate {
 
     #[cold]
     fn improve(&self, look: impl FnOnce() -> Pair, spot: impl FnOnce() -> [Pair; 2]) {
-        // Relaxed: it is settled under the lock.
-        let measured = if self.window.load(Ordering::Relaxed) == 0 {
+        // Acquire: as in `is_due`; who goes on without the lock has seen what was measured.
+        let measured = if self.window.load(Ordering::Acquire) == 0 {
             Some(self.wait_for_lock())
         } else {
             // Somebody else is about to know better, and may have lost its processor: what is known will do.

@@ -109,7 +109,8 @@ impl NodeRef {
 
     /// The cause of a node whose own flag is set.
     fn own_cause(&self) -> Option<StopCause> {
-        // Relaxed: the cause, which the setter writes later, brings all that came before with it.
+        // Relaxed: the cause, which is written by this setter or by the one above that a look found first, brings all that came
+        // before that one's set with it.
         let set = self.word().load(Ordering::Relaxed) & SET != 0;
         set.then(|| self.await_cause())
     }

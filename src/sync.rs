@@ -145,6 +145,14 @@ mod model {
     };
     pub(crate) use loom::thread::{ThreadId, yield_now};
 
+    /// A model of three threads that all do much: with a preemption less than others, or it takes minutes.
+    #[cfg(test)]
+    pub(crate) fn large_model() -> loom::model::Builder {
+        let mut model = loom::model::Builder::new();
+        model.preemption_bound = model.preemption_bound.map(|most| most.saturating_sub(1));
+        model
+    }
+
     /// As the real one.
     pub(crate) fn current_thread() -> ThreadId {
         loom::thread::current().id()

@@ -10,6 +10,7 @@ use super::shared::Core;
 use super::worker;
 use crate::report::{Shutdown, Stats, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
+use crate::sync::large_model;
 use crate::task::cell::TaskRef;
 use crate::task::entry::Entry;
 use crate::task::home::Host;
@@ -116,7 +117,7 @@ fn a_task_that_is_submitted_while_the_worker_goes_to_sleep_runs() {
 
 #[test]
 fn two_submitters_and_a_worker() {
-    loom::model(|| {
+    large_model().check(|| {
         let core = core(1);
         let runs = Arc::new(AtomicUsize::new(0));
         let worker = spawn_worker(&core, 0);
@@ -253,7 +254,7 @@ fn who_waits_for_room_in_a_full_queue_is_let_go_by_a_shutdown() {
 #[test]
 fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
     for mode in [Shutdown::Drain, Shutdown::CancelPending, Shutdown::StopAll] {
-        loom::model(move || {
+        large_model().check(move || {
             let core = core(1);
             let worker = spawn_worker(&core, 0);
             let submitter = thread::spawn({

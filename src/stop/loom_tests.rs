@@ -1,6 +1,7 @@
 //! Models of the stop event: setting it against those who wait, poll, and set it too.
 
 use super::{StopEvent, StopReason};
+use crate::sync::large_model;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::future::Future;
@@ -36,7 +37,7 @@ fn a_set_of_the_parent_wakes_a_waiter_on_the_child() {
 
 #[test]
 fn two_waiters_are_woken_by_one_set() {
-    loom::model(|| {
+    large_model().check(|| {
         let parent = StopEvent::new();
         let child = parent.child();
         let waiter = thread::spawn(move || child.wait());
@@ -52,7 +53,7 @@ fn two_waiters_are_woken_by_one_set() {
 
 #[test]
 fn of_two_setters_one_wins_and_a_waiter_is_woken() {
-    loom::model(|| {
+    large_model().check(|| {
         let event = StopEvent::new();
         let wins = Arc::new(AtomicUsize::new(0));
         let setters: Vec<_> = ["a", "b"]

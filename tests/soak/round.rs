@@ -178,8 +178,10 @@ fn pass_timers() {
             break;
         }
     }
-    // What a task without a pool had captured is dropped on a thread that is started for it.
-    while balance::has_thread("stoppable-drops") {
+    // What a task without a pool had captured is dropped on a thread that is started for it, by the timer thread, whose name it has
+    // until it gives itself its own.
+    let named = balance::threads_named;
+    while named("stoppable-drops") > 0 || named("stoppable-timer") > 1 {
         thread::yield_now();
     }
 }

@@ -145,17 +145,20 @@ def with_choices(source, functions, without, start, end):
 
 
 def copy_tree(to, but=()):
-    """Copies what belongs to the project; these files only if they are not there."""
+    """Makes a copy of what belongs to the project; these files only if they are not there."""
     files = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT,
                            stdout=subprocess.PIPE, check=True).stdout.decode().split("\0")
     # As it was resolved here, if it was.
-    for file in [*filter(None, files), "Cargo.lock"]:
-        if (ROOT / file).is_file():
-            (to / file).parent.mkdir(parents=True, exist_ok=True)
-            text = (ROOT / file).read_bytes()
-            # Cargo builds anew what is newer.
-            if not (to / file).is_file() or file not in but and (to / file).read_bytes() != text:
-                (to / file).write_bytes(text)
+    files = {it for it in [*files, "Cargo.lock"] if (ROOT / it).is_file()}
+    for path in [*to.rglob("*")]:
+        if path.is_file() and str(path.relative_to(to)) not in files:
+            path.unlink()
+    for file in files:
+        (to / file).parent.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / file).read_bytes()
+        # Cargo builds anew what is newer.
+        if not (to / file).is_file() or file not in but and (to / file).read_bytes() != text:
+            (to / file).write_bytes(text)
 
 
 def write_choices(tree, functions, sources, without):

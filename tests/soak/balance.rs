@@ -69,19 +69,6 @@ pub(crate) fn threads() -> Option<usize> {
     entries("/proc/self/task")
 }
 
-/// How many threads of that name the process has, of which the system keeps 15 bytes; as far as that can be told.
-pub(crate) fn threads_named(name: &str) -> usize {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else {
-        return 0;
-    };
-    // One that ends meanwhile has no name any more.
-    let is_named = |thread: &fs::DirEntry| {
-        let found = fs::read_to_string(thread.path().join("comm"));
-        found.is_ok_and(|found| found.trim_end() == name)
-    };
-    threads.flatten().filter(is_named).count()
-}
-
 /// At a moment when nobody else runs.
 pub(crate) fn alive() -> Alive {
     let sum = |counter: fn(&Counters) -> &AtomicUsize| {

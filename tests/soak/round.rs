@@ -1,7 +1,7 @@
 //! One pool: its shape, its life, its end, and the whole account.
 
 use crate::actor::{Actor, serve};
-use crate::balance;
+use crate::balance::{await_threads, threads};
 use crate::dice::Dice;
 use crate::plan::{Plan, body};
 use crate::world::{HANDED_BACK, KNOWN, NAMELESS, Token, WITHOUT_POOL, World, assert_law};
@@ -108,6 +108,9 @@ fn pool_of(
 /// One pool with so many tasks.
 pub(crate) fn round(seed: u64, tasks: usize, tally: &mut Tally) {
     let mut dice = Dice::new(seed);
+    // The timer thread is there from then on, and nobody else comes to stay.
+    pass_timers();
+    let before = threads();
     let (bounded, timings) = (dice.one_in(3), dice.one_in(4));
     let world = World::new(tasks, bounded, &mut dice);
     let hooks = Arc::<Hooks>::default();
@@ -147,6 +150,8 @@ pub(crate) fn round(seed: u64, tasks: usize, tally: &mut Tally) {
         world.check_outcome(n, &handle.outcome());
     }
     pass_timers();
+    // What a task without a pool had captured is dropped on a thread that is started for it. By then nobody starts one.
+    await_threads(before);
     note_end(&format!(", at the end: {:?}", report.stats()));
     let (started, stopped) = (hooks.start.load(Relaxed), hooks.stop.load(Relaxed));
     assert_eq!(started, stopped, "hooks of threads that start and stop");
@@ -177,12 +182,6 @@ fn pass_timers() {
         if set_by != here {
             break;
         }
-    }
-    // What a task without a pool had captured is dropped on a thread that is started for it, by the timer thread, whose name it has
-    // until it gives itself its own.
-    let named = balance::threads_named;
-    while named("stoppable-drops") > 0 || named("stoppable-timer") > 1 {
-        thread::yield_now();
     }
 }
 

@@ -1,32 +1,29 @@
 //! How a pool is made.
 
+mod start;
+mod under;
+
+use self::start::start;
+use self::under::listen_to;
 use super::ThreadPool;
 use super::build_error::{BuildError, Kind};
 use super::capacity::Capacity;
 use super::hooks::{Hooks, Naming, UnhandledPanic};
 use super::idle::{Idle, MOST_WORKERS};
-use super::lifecycle::{Fallen, Life};
+use super::lifecycle::Life;
 use super::queue::Queue;
 #[cfg(feature = "timeline")]
 use super::recorder::Recorder;
 use super::shared::{Core, Shared};
-use super::worker::{self, Post, Ready, StopWith};
+use super::worker::Post;
 use crate::report::Shutdown;
 use crate::report::ledger::Ledger;
 use crate::report::tick::Tick;
 use crate::stop::clock::Stamp;
-use crate::stop::listeners::Listen;
-use crate::stop::node::NodeRef;
-use crate::stop::timer::on_timer_thread;
-use crate::stop::wait::Registration;
 use crate::stop::{StopCause, StopEvent, StopReason};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex};
-use crate::task::context::dispose;
 use crate::task::home::{HomeRef, Host};
-use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::mpsc;
-use std::thread;
 
 /// As the standard library's threads have, but set by name, so that it is known.
 const STACK_SIZE: usize = 2 * 1024 * 1024;
@@ -311,120 +308,5 @@ impl ThreadPoolBuilder {
             host,
         );
         Core { home, shared }
-    }
-}
-
-/// Shuts a pool down when the event that it stops with is set.
-struct Under {
-    core: Core,
-    event: StopEvent,
-    mode: Shutdown,
-    /// What is to be dropped when everyone who listens for the event has been told.
-    fallen: Mutex<Vec<Fallen>>,
-}
-
-impl Listen for Under {
-    fn notify(&self) {
-        // An event that was set has its cause.
-        if let Some(cause) = self.event.node().and_then(NodeRef::cause) {
-            if on_timer_thread() {
-                self.core.begin_and_leave(self.mode, &cause);
-            } else {
-                let fallen = self.core.begin(self.mode, &cause);
-                self.fallen.lock().push(fallen);
-            }
-        }
-    }
-
-    fn afterwards(&self) {
-        let fallen = std::mem::take(&mut *self.fallen.lock());
-        for fallen in fallen {
-            fallen.drop_closures();
-        }
-        if !on_timer_thread() {
-            // A worker may have been faster, which leaves the drops to others.
-            self.core.shared.tend_graveyard();
-        }
-    }
-}
-
-/// Listens for the event for as long as the pool has threads. If it is set already, the pool is shut
-/// down now.
-fn listen_to(core: &Core, event: StopEvent, mode: Shutdown) {
-    let Some(node) = event.node().cloned() else {
-        return;
-    };
-    let under = Arc::new(Under {
-        core: core.clone(),
-        event,
-        mode,
-        fallen: Mutex::new(Vec::new()),
-    });
-    let listener: Arc<dyn Listen> = under.clone();
-    match Registration::on_chain(&node, &listener) {
-        Some(registration) => core.shared.keep_registration(registration),
-        None => {
-            under.notify();
-            under.afterwards();
-        }
-    }
-}
-
-/// Starts all threads, then waits for all of their start hooks.
-fn start(core: &Core, stop_with: &StopWith, names: Vec<String>) -> Result<(), BuildError> {
-    let (ready, readiness) = mpsc::channel::<Ready>();
-    let mut failed = None;
-    for (lane, name) in names.into_iter().enumerate() {
-        if let Err(error) = spawn(core, lane, stop_with.clone(), name, ready.clone()) {
-            failed = Some(Kind::Spawn(error));
-            break;
-        }
-    }
-    drop(ready);
-    for started in readiness {
-        match (started, &failed) {
-            (Err(payload), None) => failed = Some(Kind::Hook(payload.into())),
-            (Err(payload), Some(_)) => dispose(payload),
-            (Ok(()), _) => {}
-        }
-    }
-    match failed {
-        Some(kind) => Err(kind.into()),
-        None => Ok(()),
-    }
-}
-
-fn spawn(
-    core: &Core,
-    lane: usize,
-    stop_with: StopWith,
-    name: String,
-    ready: mpsc::Sender<Ready>,
-) -> io::Result<()> {
-    let builder = thread::Builder::new()
-        .name(name)
-        .stack_size(core.shared.stack_size);
-    core.shared.thread_started();
-    let main = {
-        let core = core.clone();
-        move || worker::main(core, lane, stop_with, ready)
-    };
-    // A stack size near the largest number makes the standard library panic instead of fail.
-    let spawned = catch_unwind(AssertUnwindSafe(|| builder.spawn(main)));
-    let thread = spawned.unwrap_or_else(|payload| {
-        dispose(payload);
-        let size = core.shared.stack_size;
-        let text = format!("a stack of {size} bytes cannot be had");
-        Err(io::Error::new(io::ErrorKind::InvalidInput, text))
-    });
-    match thread {
-        Ok(thread) => {
-            core.shared.keep_thread(thread);
-            Ok(())
-        }
-        Err(error) => {
-            core.shared.thread_ended(&core.home);
-            Err(error)
-        }
     }
 }

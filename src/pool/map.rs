@@ -240,7 +240,7 @@ impl Submitter {
         F: Fn(I::Item, &StopEvent) -> T + Send + Sync + 'static,
         T: Send + 'static,
     {
-        Map::new(&self.core, items.into_iter(), code, Location::caller())
+        Map::new(self.core(), items.into_iter(), code, Location::caller())
     }
 }
 

@@ -1,7 +1,7 @@
 //! The pool: a fixed number of worker threads that run tasks which can be stopped.
 //!
 //! - `builder`, `build_error`, `hooks`: how a pool is made, and why not.
-//! - `submit`, `task_builder`, `map`, `members`, `refusal`: how tasks come in, and why not.
+//! - `submit`, `submitter`, `task_builder`, `map`, `members`, `refusal`: how tasks come in, and why not.
 //! - `queue`, `runs`, `capacity`: where they wait; batches at the head of the queue.
 //! - `idle`: how workers sleep and are woken.
 //! - `pending`: tasks that are handed back.
@@ -33,6 +33,7 @@ mod refusal;
 mod runs;
 mod shared;
 mod submit;
+mod submitter;
 mod task_builder;
 mod threads;
 mod worker;
@@ -43,6 +44,7 @@ pub use graceful::Graceful;
 pub use hooks::UnhandledPanic;
 pub use map::Map;
 pub use refusal::SubmitError;
+pub use submitter::Submitter;
 pub use task_builder::TaskBuilder;
 
 use crate::report::{Shutdown, ShutdownReport, Stats, TaskId, TaskSnapshot};
@@ -214,9 +216,7 @@ impl ThreadPool {
 
     /// A handle that submits to the pool and does not keep it alive: for tasks that submit tasks.
     pub fn submitter(&self) -> Submitter {
-        Submitter {
-            core: self.core.clone(),
-        }
+        Submitter::new(self.core.clone())
     }
 
     /// The pool-wide stop event. Setting it is a shutdown with [`Shutdown::StopAll`] that does not
@@ -366,93 +366,6 @@ impl fmt::Debug for ThreadPool {
             .field("name", &core.shared.name)
             .field("threads", &core.shared.posts.len())
             .field("on_drop", on_drop)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Submits to a pool without keeping it alive; made by [`ThreadPool::submitter`]. Cheap to clone.
-///
-/// Once the pool is being shut down or has been dropped, what is submitted is refused.
-///
-/// ```
-/// use stoppable::{Shutdown, ThreadPool};
-///
-/// let pool = ThreadPool::new(1);
-/// let submitter = pool.submitter();
-/// pool.submit(move |_stop| {
-///     submitter.submit(|_stop| println!("submitted by a task")).join()
-/// });
-/// let report = pool.shutdown(Shutdown::Drain);
-/// assert_eq!(report.completed(), 2);
-/// ```
-#[derive(Clone)]
-pub struct Submitter {
-    core: Core,
-}
-
-impl Submitter {
-    pub(crate) fn core(&self) -> &Core {
-        &self.core
-    }
-
-    /// As [`ThreadPool::submit`].
-    #[track_caller]
-    pub fn submit<F, T>(&self, closure: F) -> TaskHandle<T>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.core.submit_plain(closure)
-    }
-
-    /// As [`ThreadPool::try_submit`].
-    ///
-    /// # Errors
-    ///
-    /// If the queue is full, or the pool is being shut down, with the closure.
-    pub fn try_submit<F, T>(&self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.core.try_submit_plain(closure)
-    }
-
-    /// As [`ThreadPool::execute`].
-    ///
-    /// # Errors
-    ///
-    /// If the pool is being shut down, with the closure.
-    pub fn execute<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.core.execute_plain(closure)
-    }
-
-    /// As [`ThreadPool::submit_all`].
-    #[track_caller]
-    pub fn submit_all<I, F, T>(&self, closures: I) -> Vec<TaskHandle<T>>
-    where
-        I: IntoIterator<Item = F>,
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.core.submit_all(closures)
-    }
-
-    /// Sets up a task in more detail.
-    #[track_caller]
-    pub fn task(&self) -> TaskBuilder<'_> {
-        TaskBuilder::new(&self.core)
-    }
-}
-
-impl fmt::Debug for Submitter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Submitter")
-            .field("pool", &self.core.shared.name)
             .finish_non_exhaustive()
     }
 }

@@ -4,16 +4,17 @@
     reason = "tasks and handles are born here, with types that borrow nothing"
 )]
 
+mod plain;
+
 use super::capacity::Capacity;
 use super::refusal::{Refusal, SubmitError};
 use super::shared::Core;
 use crate::report::TaskId;
 use crate::report::ledger::Caller;
-use crate::report::tick::Tick;
 use crate::stop::any::any;
 use crate::stop::{StopEvent, current};
 use crate::task::TaskHandle;
-use crate::task::cell::{Birth, Noted, Room, TaskRef};
+use crate::task::cell::{Birth, Room, TaskRef};
 use crate::task::context;
 use crate::task::entry::Entry;
 use crate::task::life::{self, Doomed, first_word};
@@ -31,82 +32,6 @@ pub(super) enum WhenFull<'a> {
     /// Wait for room: not longer than the task that submits is not stopped, nor the event that the new one
     /// is under.
     Wait(Option<&'a StopEvent>),
-}
-
-/// What [`ThreadPool`](crate::ThreadPool) and [`Submitter`](crate::Submitter) call.
-impl Core {
-    /// When a task is submitted that is submitted now, if the pool wants to know.
-    pub(super) fn stamp(&self) -> Option<Tick> {
-        self.shared.stamps.then(Tick::now)
-    }
-
-    fn noted(&self) -> Noted {
-        Noted {
-            submitted: self.stamp(),
-        }
-    }
-
-    #[track_caller]
-    pub(super) fn submit_plain<F, T>(&self, closure: F) -> TaskHandle<T>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        if self.shared.stamps {
-            return self.submit_noted(closure);
-        }
-        self.submit(None, (), closure)
-    }
-
-    pub(super) fn try_submit_plain<F, T>(&self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        if self.shared.stamps {
-            return self.try_submit_noted(closure);
-        }
-        self.try_submit(None, (), closure)
-    }
-
-    pub(super) fn execute_plain<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        if self.shared.stamps {
-            return self.execute_noted(closure);
-        }
-        self.execute(None, (), closure)
-    }
-
-    #[cold]
-    #[track_caller]
-    fn submit_noted<F, T>(&self, closure: F) -> TaskHandle<T>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.submit(None, self.noted(), closure)
-    }
-
-    #[cold]
-    fn try_submit_noted<F, T>(&self, closure: F) -> Result<TaskHandle<T>, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.try_submit(None, self.noted(), closure)
-    }
-
-    #[cold]
-    fn execute_noted<F, T>(&self, closure: F) -> Result<TaskId, SubmitError<F>>
-    where
-        F: FnOnce(&StopEvent) -> T + Send + 'static,
-        T: Send + 'static,
-    {
-        self.execute(None, self.noted(), closure)
-    }
 }
 
 impl Core {

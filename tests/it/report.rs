@@ -733,3 +733,33 @@ still running:"
     );
     assert_eq!(after, " (shut down), has not looked since");
 }
+
+/// Reports of a pool whose task submits others meanwhile.
+#[test]
+fn a_report_has_as_many_ids_as_it_counts() {
+    let reports = if is_slow() { 20 } else { 300 };
+    finishes(move || {
+        let pool = ThreadPool::new(2);
+        let submitter = pool.submitter();
+        let task = pool.submit(move |stop| {
+            while !stop.is_set() {
+                submitter.submit(|_| ()).wait();
+            }
+        });
+        task.wait_started();
+        for _ in 0..reports {
+            let report = pool.shutdown_timeout(Shutdown::Drain, Duration::ZERO);
+            let counted = report.submitted() + report.refused();
+            let open = [TaskStatus::Pending, TaskStatus::Running];
+            let open: usize = open.map(|it| report.ids(it).count()).iter().sum();
+            assert_eq!(
+                (all_ids(&report).len() + open) as u64,
+                counted,
+                "{report:?}"
+            );
+        }
+        task.cancel();
+        assert_eq!(task.outcome().status(), TaskStatus::Cancelled);
+        pool.shutdown(Shutdown::Drain);
+    });
+}

@@ -1,8 +1,13 @@
 //! Tasks and pools.
 
 use super::{ALIVE, LARGE, LARGEST, MIB, SMALL, Test, growth, restart, rounds, stuck};
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 use std::thread;
 use std::time::Duration;
 use stoppable::{CancelOutcome, PendingTask, Shutdown, StopEvent, TaskHandle, ThreadPool};
@@ -22,6 +27,7 @@ pub(crate) const TESTS: &[Test] = tests![
     a_task_without_a_pool_is_one_allocation_of_at_most_96_bytes,
     tasks_without_a_pool_leave_nothing_behind_however_they_end,
     groups_of_a_pool_that_was_stopped_leave_nothing_behind,
+    wakers_that_cannot_be_cloned_leave_nothing_behind,
 ];
 
 fn cancel_and_resubmit_holds_a_bounded_amount() {
@@ -373,6 +379,41 @@ fn groups_of_a_pool_that_was_stopped_leave_nothing_behind() {
         pool.shutdown(Shutdown::StopAll);
         assert!(group.wait().is_err());
         assert!(pending.join().is_err() && refused.join().is_err());
+    };
+    life();
+    let (_, stayed) = growth(|| (0..200).for_each(|_| life()));
+    assert!(stayed < 8 * 1024, "{stayed} bytes stayed");
+}
+
+/// A waker that panics when it is cloned.
+fn unclonable() -> Waker {
+    const TABLE: RawWakerVTable =
+        RawWakerVTable::new(|_| resume_unwind(Box::new(())), |_| (), |_| (), |_| ());
+    // SAFETY: none of the functions looks at the pointer.
+    unsafe { Waker::from_raw(RawWaker::new(ptr::null(), &TABLE)) }
+}
+
+fn wakers_that_cannot_be_cloned_leave_nothing_behind() {
+    let panics = |future: &mut dyn FnMut(&mut Context<'_>)| {
+        let waker = unclonable();
+        let poll = || future(&mut Context::from_waker(&waker));
+        assert!(catch_unwind(AssertUnwindSafe(poll)).is_err());
+    };
+    let life = || {
+        let stuck = stuck();
+        let mut task = pin!(stuck.pool.submit(|_| ()));
+        panics(&mut |context| {
+            let _ = task.as_mut().poll(context);
+        });
+        let event = StopEvent::new();
+        let mut set = pin!(event.stopped());
+        panics(&mut |context| {
+            let _ = set.as_mut().poll(context);
+        });
+        // It ends, and nobody has waited for it or stopped it.
+        stuck.release();
+        let report = stuck.pool.shutdown(Shutdown::Drain);
+        assert_eq!(report.completed(), 2);
     };
     life();
     let (_, stayed) = growth(|| (0..200).for_each(|_| life()));

@@ -140,6 +140,7 @@ impl Doomed {
     }
 
     /// Itself, if there is somebody to tell or a closure whose drop does something.
+    #[inline]
     pub(super) fn with_duties(self) -> Option<Doomed> {
         let has = is_listened(self.before) || self.task.owns_something();
         (has || self.task.has_room()).then_some(self)

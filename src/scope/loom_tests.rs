@@ -1,19 +1,16 @@
 //! Models of scopes and groups: their end against that of their tasks, and their stop against submits and
 //! claims; and of what a handle shows to a future, and what becomes of tasks that are handed back.
 
+mod handed;
+
 use super::scoped::scope;
 use super::work::Work;
 use crate::pool::Core;
 use crate::pool::loom_tests::{
-    core, counts, drain, finish, is_empty, spawn_worker, started, stop_and_leave, take_pending,
-    work,
+    core, drain, finish, is_empty, spawn_worker, started, stop_and_leave, work,
 };
-use crate::report::TaskStatus;
-use crate::report::lane::Lane;
 use crate::stop::{StopCause, StopReason};
 use crate::task::TaskHandle;
-use crate::task::life;
-use crate::task::slot::Slot;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
@@ -368,56 +365,5 @@ fn a_handle_is_never_pending_with_nobody_to_wake_it() {
             last = poll(&new);
         }
         assert!(matches!(last, Poll::Ready(Ok(7))));
-    });
-}
-
-// What is handed back.
-
-#[test]
-fn of_a_cancel_and_who_was_handed_a_task_one_has_it() {
-    bounded(2).check(|| {
-        let core = core(1);
-        let trace = Arc::new(Trace::default());
-        let captured = Captured(Arc::clone(&trace));
-        let handle = core.submit_code(move || captured.run());
-        let canceller = handle.canceller();
-        let canceller = thread::spawn(move || canceller.cancel());
-        let mut taken = 0;
-        for task in take_pending(&core) {
-            taken += 1;
-            if let Ok(claimed) = life::claim_taken(task) {
-                claimed.run(&Lane::new(), &Slot::new(false));
-            }
-        }
-        canceller.join().unwrap();
-        let status = handle.outcome().status();
-        let ran = trace.ran.load(Ordering::Relaxed);
-        assert_eq!(ran == 0, status == TaskStatus::NeverStarted);
-        assert_eq!(trace.dropped.load(Ordering::Relaxed), 1);
-        // What was handed back is counted so, whatever became of it.
-        assert_eq!(counts(&core), [1, 0, 1 - taken, taken]);
-    });
-}
-
-#[test]
-fn of_a_worker_and_who_was_handed_a_task_one_has_it() {
-    bounded(2).check(|| {
-        let core = core(1);
-        let trace = Arc::new(Trace::default());
-        let captured = Captured(Arc::clone(&trace));
-        let handle = core.submit_code(move || captured.run());
-        let worker = spawn_worker(&core, 0);
-        let mut taken = 0;
-        for task in take_pending(&core) {
-            taken += 1;
-            assert!(life::claim_taken(task).is_ok_and(|claimed| {
-                claimed.run(&Lane::new(), &Slot::new(false));
-                true
-            }));
-        }
-        handle.join().unwrap();
-        assert_eq!(trace.ran.load(Ordering::Relaxed), 1);
-        finish(&core, worker);
-        assert_eq!(counts(&core), [1, 1 - taken, 0, taken]);
     });
 }

@@ -1,0 +1,77 @@
+//! Tasks without a pool.
+
+use super::{Counted, get};
+use crate::report::TaskStatus;
+use crate::task::life::CancelOutcome;
+use crate::task::{PendingTask, TaskHandle};
+use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::thread;
+use std::sync::Arc;
+
+/// A task without a pool, and counters of its runs, and of the drops of its closure and of its value.
+fn without_pool() -> (PendingTask, TaskHandle<Counted>, [Arc<AtomicUsize>; 3]) {
+    let counts = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
+    let [runs, captured, value] = counts.each_ref().map(Arc::clone);
+    let (captured, value) = (Counted(captured), Counted(value));
+    let (task, handle) = PendingTask::new(move |_| {
+        let _captured = captured;
+        runs.fetch_add(1, Ordering::Relaxed);
+        value
+    });
+    (task, handle, counts)
+}
+
+#[test]
+fn a_task_without_a_pool_is_run_or_cancelled() {
+    loom::model(|| {
+        let (task, handle, [runs, captures, values]) = without_pool();
+        let executor = thread::spawn(move || task.run());
+        let cancelled = handle.cancel();
+        if cancelled == CancelOutcome::NeverStarted {
+            // Prompt, although the executor has the shell still.
+            assert_eq!((get(&captures), get(&values)), (1, 1));
+        }
+        let ran = executor.join().unwrap();
+        let never = cancelled == CancelOutcome::NeverStarted;
+        assert_eq!(get(&runs), usize::from(!never));
+        assert_eq!(handle.status(), ran);
+        assert_eq!(never, ran == TaskStatus::NeverStarted);
+        drop(handle);
+        assert_eq!((get(&captures), get(&values)), (1, 1));
+    });
+}
+
+#[test]
+fn a_task_without_a_pool_is_run_cancelled_or_dropped() {
+    loom::model(|| {
+        let (task, handle, [runs, captures, values]) = without_pool();
+        let canceller = handle.canceller();
+        let executor = thread::spawn(move || drop(task));
+        let other = thread::spawn(move || canceller.cancel());
+        let joined = handle.join_or_run();
+        executor.join().unwrap();
+        let cancelled = other.join().unwrap();
+        match &joined {
+            Ok(_) => assert_eq!(get(&runs), 1),
+            Err(error) => {
+                assert!(error.is_never_started());
+                assert_eq!(get(&runs), 0);
+            }
+        }
+        assert!(joined.is_err() || cancelled != CancelOutcome::NeverStarted);
+        drop(joined);
+        assert_eq!((get(&captures), get(&values)), (1, 1));
+    });
+}
+
+#[test]
+fn of_an_executor_and_a_joiner_one_runs_a_task_without_a_pool() {
+    loom::model(|| {
+        let (task, handle, [runs, captures, values]) = without_pool();
+        let executor = thread::spawn(move || task.run());
+        assert!(handle.join_or_run().is_ok());
+        executor.join().unwrap();
+        assert_eq!(get(&runs), 1);
+        assert_eq!((get(&captures), get(&values)), (1, 1));
+    });
+}

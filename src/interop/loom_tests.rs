@@ -2,7 +2,8 @@
 
 use super::{StopBarrier, StopCondvar};
 use crate::StopEvent;
-use crate::sync::Mutex;
+use crate::sync::model;
+use crate::sync::{Mutex, bounded};
 use loom::thread;
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ fn put(items: &Items) {
 
 #[test]
 fn a_notification_wakes_whoever_waits_for_a_condition() {
-    loom::model(|| {
+    model(|| {
         let items = items();
         let giver = thread::spawn({
             let items = Arc::clone(&items);
@@ -42,9 +43,7 @@ fn a_notification_wakes_whoever_waits_for_a_condition() {
 /// A notification that finds one that is stopped as well is not lost to the other one.
 #[test]
 fn of_two_who_wait_for_a_condition_one_is_stopped_and_what_came_is_taken() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(1);
-    model.check(|| {
+    bounded(1).check(|| {
         let (items, stop) = (items(), StopEvent::new());
         let stoppable = thread::spawn({
             let (items, stop) = (Arc::clone(&items), stop.clone());
@@ -68,7 +67,7 @@ fn of_two_who_wait_for_a_condition_one_is_stopped_and_what_came_is_taken() {
 /// Of two parties one can be stopped. If it is, the other one is, too, afterwards.
 #[test]
 fn a_party_is_released_with_the_others_or_has_left_before() {
-    loom::model(|| {
+    model(|| {
         let barrier = Arc::new(StopBarrier::new(2));
         let (stop, alone) = (StopEvent::new(), StopEvent::new());
         let party = thread::spawn({

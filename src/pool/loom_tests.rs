@@ -12,7 +12,7 @@ use super::shared::Core;
 use super::worker;
 use crate::report::{Shutdown, Stats, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
-use crate::sync::large_model;
+use crate::sync::{bounded, large_model, model};
 use crate::task::TaskHandle;
 use crate::task::cell::TaskRef;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -107,15 +107,9 @@ impl Drop for Captured {
     }
 }
 
-fn bounded(preemptions: usize) -> loom::model::Builder {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(preemptions);
-    model
-}
-
 #[test]
 fn a_task_that_is_submitted_while_the_worker_goes_to_sleep_runs() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
         let handle = core.submit(None, (), |_| 7);
@@ -153,9 +147,7 @@ fn two_submitters_and_a_worker() {
 #[test]
 fn two_workers_and_two_tasks() {
     // Three threads that all do much: with more preemptions it takes minutes.
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(1);
-    model.check(|| {
+    bounded(1).check(|| {
         let core = core(2);
         let workers = [spawn_worker(&core, 0), spawn_worker(&core, 1)];
         let handles = [core.submit(None, (), |_| 1), core.submit(None, (), |_| 2)];
@@ -176,7 +168,7 @@ fn two_workers_and_two_tasks() {
 /// hold it until all are taken. So as many workers have to be awake as there are tokens.
 #[test]
 fn as_many_workers_are_awake_as_there_is_work() {
-    loom::model(|| {
+    model(|| {
         let idle = Arc::new(Idle::new(2));
         let tokens = Arc::new(AtomicUsize::new(0));
         let all_taken = StopEvent::new();
@@ -224,7 +216,7 @@ fn take_one(idle: &Idle, tokens: &AtomicUsize, lane: usize, all_taken: &StopEven
 
 #[test]
 fn a_task_that_has_begun_takes_no_room_in_a_full_queue() {
-    loom::model(|| {
+    model(|| {
         let core = ThreadPool::builder().queue_capacity(1).core(1, None);
         let worker = spawn_worker(&core, 0);
         let first = core.submit(None, (), |_| ());
@@ -237,7 +229,7 @@ fn a_task_that_has_begun_takes_no_room_in_a_full_queue() {
 
 #[test]
 fn who_waits_for_room_in_a_full_queue_gets_it() {
-    loom::model(|| {
+    model(|| {
         let core = ThreadPool::builder().queue_capacity(1).core(1, None);
         let worker = spawn_worker(&core, 0);
         core.execute(None, (), |_| ()).unwrap();
@@ -249,7 +241,7 @@ fn who_waits_for_room_in_a_full_queue_gets_it() {
 
 #[test]
 fn who_waits_for_room_in_a_full_queue_is_let_go_by_a_shutdown() {
-    loom::model(|| {
+    model(|| {
         let core = ThreadPool::builder().queue_capacity(1).core(1, None);
         core.execute(None, (), |_| ()).unwrap();
         let closer = thread::spawn({
@@ -264,7 +256,7 @@ fn who_waits_for_room_in_a_full_queue_is_let_go_by_a_shutdown() {
 
 #[test]
 fn a_frozen_queue_and_a_worker_do_not_both_have_a_task() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let handle = core.submit(None, (), |_| 7);
         let worker = spawn_worker(&core, 0);
@@ -283,7 +275,7 @@ fn a_frozen_queue_and_a_worker_do_not_both_have_a_task() {
 /// A task that is moved from the injector to the front is seen by a worker that falls asleep meanwhile.
 #[test]
 fn a_sweep_strands_no_task() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
         let handle = core.submit(None, (), |_| 7);
@@ -296,7 +288,7 @@ fn a_sweep_strands_no_task() {
 /// What was moved to the front still comes before what was submitted later.
 #[test]
 fn a_sweep_keeps_the_order() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let begun = Arc::new(AtomicUsize::new(0));
         let place = |begun: &Arc<AtomicUsize>| {
@@ -316,7 +308,7 @@ fn a_sweep_keeps_the_order() {
 /// Whoever looks at the counts while a worker counts sees a task once, and no end without a start.
 #[test]
 fn the_law_holds_at_each_moment() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         drop(core.submit_code(|| ()));
         let looker = thread::spawn({

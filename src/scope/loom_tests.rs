@@ -10,6 +10,7 @@ use crate::pool::loom_tests::{
     core, drain, finish, is_empty, spawn_worker, started, stop_and_leave, work,
 };
 use crate::stop::{StopCause, StopReason};
+use crate::sync::bounded;
 use crate::task::TaskHandle;
 use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -22,12 +23,6 @@ use std::task::{Context, Poll, Wake, Waker};
 
 fn here() -> &'static Location<'static> {
     Location::caller()
-}
-
-fn bounded(preemptions: usize) -> loom::model::Builder {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(preemptions);
-    model
 }
 
 /// A place that loom watches: an access that races with another one fails the model.

@@ -1,7 +1,7 @@
 //! Models of the stop event: setting it against those who wait, poll, and set it too.
 
 use super::{StopEvent, StopReason};
-use crate::sync::large_model;
+use crate::sync::{large_model, model};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::future::Future;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 #[test]
 fn a_set_wakes_a_waiter_whenever_it_comes() {
-    loom::model(|| {
+    model(|| {
         let event = StopEvent::new();
         let setter = thread::spawn({
             let event = event.clone();
@@ -25,7 +25,7 @@ fn a_set_wakes_a_waiter_whenever_it_comes() {
 
 #[test]
 fn a_set_of_the_parent_wakes_a_waiter_on_the_child() {
-    loom::model(|| {
+    model(|| {
         let parent = StopEvent::new();
         let child = parent.child();
         let setter = thread::spawn(move || parent.set());
@@ -81,7 +81,7 @@ fn of_two_setters_one_wins_and_a_waiter_is_woken() {
 
 #[test]
 fn the_first_cause_that_is_seen_stays() {
-    loom::model(|| {
+    model(|| {
         let parent = StopEvent::new();
         let child = parent.child();
         let above = thread::spawn(move || parent.set_with(StopReason::custom("above")));
@@ -100,7 +100,7 @@ fn the_first_cause_that_is_seen_stays() {
 
 #[test]
 fn what_came_before_the_set_is_visible_to_who_sees_it() {
-    loom::model(|| {
+    model(|| {
         let event = StopEvent::new();
         let data = Arc::new(Shared(loom::cell::UnsafeCell::new(0)));
         let setter = thread::spawn({
@@ -144,7 +144,7 @@ mod shared {
 
 #[test]
 fn a_chain_is_freed_once_whoever_lets_go_last() {
-    loom::model(|| {
+    model(|| {
         let parent = StopEvent::new();
         let child = parent.child();
         let other = thread::spawn({
@@ -160,7 +160,7 @@ fn a_chain_is_freed_once_whoever_lets_go_last() {
 /// Registered before or after: it runs once.
 #[test]
 fn a_callback_runs_once_whenever_the_set_comes() {
-    loom::model(|| {
+    model(|| {
         let parent = StopEvent::new();
         let child = parent.child();
         let runs = Arc::new(AtomicUsize::new(0));
@@ -180,7 +180,7 @@ fn a_callback_runs_once_whenever_the_set_comes() {
 /// On whatever thread it runs: that of the setter, or the one that registers it.
 #[test]
 fn a_callback_sees_what_came_before_the_set() {
-    loom::model(|| {
+    model(|| {
         let event = StopEvent::new();
         let data = Arc::new(Shared(loom::cell::UnsafeCell::new(0)));
         let setter = thread::spawn({
@@ -199,7 +199,7 @@ fn a_callback_sees_what_came_before_the_set() {
 /// The same with two setters of two nodes of the chain.
 #[test]
 fn a_callback_runs_once_though_two_parents_are_set() {
-    loom::model(|| {
+    model(|| {
         let (a, b) = (StopEvent::new(), StopEvent::new());
         let any = StopEvent::any([&a, &b]);
         let runs = Arc::new(AtomicUsize::new(0));
@@ -220,7 +220,7 @@ fn a_callback_runs_once_though_two_parents_are_set() {
 /// `remove` says whether it was in time.
 #[test]
 fn a_callback_that_was_removed_in_time_never_runs() {
-    loom::model(|| {
+    model(|| {
         let event = StopEvent::new();
         let runs = Arc::new(AtomicUsize::new(0));
         let callback = event.on_set({
@@ -239,7 +239,7 @@ fn a_callback_that_was_removed_in_time_never_runs() {
 /// What a callback works on may be taken down when the drop of its guard has returned.
 #[test]
 fn when_the_drop_of_a_guard_has_returned_the_callback_has_ended_or_never_runs() {
-    loom::model(|| {
+    model(|| {
         let event = StopEvent::new();
         let data = Arc::new(Shared(loom::cell::UnsafeCell::new(0)));
         let callback = event.on_set({
@@ -260,7 +260,7 @@ fn when_the_drop_of_a_guard_has_returned_the_callback_has_ended_or_never_runs() 
 
 #[test]
 fn a_set_of_a_later_parent_wakes_a_waiter_on_a_child_of_an_any() {
-    loom::model(|| {
+    model(|| {
         let (a, b) = (StopEvent::new(), StopEvent::new());
         let child = StopEvent::any([&a, &b]).child();
         let setter = thread::spawn(move || b.set_with(StopReason::custom("b")));
@@ -273,7 +273,7 @@ fn a_set_of_a_later_parent_wakes_a_waiter_on_a_child_of_an_any() {
 
 #[test]
 fn two_setters_of_two_parents_wake_one_waiter_and_its_cause_stays() {
-    loom::model(|| {
+    model(|| {
         let (a, b) = (StopEvent::new(), StopEvent::new());
         let any = StopEvent::any([&a, &b]);
         let setters = [(a, "a"), (b, "b")].map(|(event, who)| {
@@ -300,7 +300,7 @@ impl Wake for Counts {
 
 #[test]
 fn a_future_is_never_pending_with_nobody_to_wake_it() {
-    loom::model(|| {
+    model(|| {
         let parent = StopEvent::new();
         let mut future = parent.child().stopped();
         let counts = Arc::new(Counts(AtomicUsize::new(0)));
@@ -319,7 +319,7 @@ fn a_future_is_never_pending_with_nobody_to_wake_it() {
 /// The waker of the last poll that was pending is the one that counts.
 #[test]
 fn a_future_whose_waker_is_replaced_wakes_the_new_one_or_is_ready() {
-    loom::model(|| {
+    model(|| {
         let event = StopEvent::new();
         let mut future = event.stopped();
         let [old, new] = [(); 2].map(|()| Arc::new(Counts(AtomicUsize::new(0))));

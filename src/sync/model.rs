@@ -8,12 +8,43 @@ pub(crate) use loom::sync::atomic::{
 };
 pub(crate) use loom::thread::{ThreadId, yield_now};
 
+/// Tries all that the threads in `body` can do to each other, with as many preemptions as `LOOM_MAX_PREEMPTIONS` says.
+#[cfg(test)]
+pub(crate) fn model(body: impl Fn() + Sync + Send + 'static) {
+    builder().check(body);
+}
+
+/// With so many preemptions.
+#[cfg(test)]
+pub(crate) fn bounded(preemptions: usize) -> loom::model::Builder {
+    let mut model = builder();
+    model.preemption_bound = Some(preemptions);
+    model
+}
+
 /// A model of three threads that all do much: with a preemption less than others, or it takes minutes.
 #[cfg(test)]
 pub(crate) fn large_model() -> loom::model::Builder {
-    let mut model = loom::model::Builder::new();
+    let mut model = builder();
     model.preemption_bound = model.preemption_bound.map(|most| most.saturating_sub(1));
     model
+}
+
+/// What loom finds it tells by a panic, in the middle of a task's closure as well, or of a drop, and there the library
+/// contains it and goes on; so would it after an assertion. No model is about panics. So each of them ends the process.
+#[cfg(test)]
+fn builder() -> loom::model::Builder {
+    static HEARD: std::sync::Once = std::sync::Once::new();
+    HEARD.call_once(|| {
+        std::panic::set_hook(Box::new(|info| {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("a model");
+            // Past the capture of what tests print, which would be lost.
+            let _ = writeln!(std::io::stderr(), "\n{name}: {info}");
+            std::process::abort();
+        }));
+    });
+    loom::model::Builder::new()
 }
 
 /// As the real one.
@@ -29,6 +60,8 @@ macro_rules! thread_locals {
 }
 pub(crate) use thread_locals;
 
+#[cfg(test)]
+use std::io::Write;
 use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 

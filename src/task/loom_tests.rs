@@ -12,6 +12,7 @@ use super::{Outcome, TaskHandle};
 use crate::report::ledger::{Caller, Ledger};
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::{StopCause, StopEvent};
+use crate::sync::model;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::any::Any;
@@ -109,7 +110,7 @@ fn get(count: &AtomicUsize) -> usize {
 
 #[test]
 fn of_start_and_cancel_one_wins() {
-    loom::model(|| {
+    model(|| {
         let it = setup(|_| {});
         let worker = thread::spawn({
             let (home, task) = (it.home.clone(), it.task);
@@ -143,7 +144,7 @@ fn of_start_and_cancel_one_wins() {
 
 #[test]
 fn two_cancels_and_a_start() {
-    loom::model(|| {
+    model(|| {
         let it = setup(|_| {});
         let worker = thread::spawn({
             let (home, task) = (it.home.clone(), it.task);
@@ -166,7 +167,7 @@ fn two_cancels_and_a_start() {
 
 #[test]
 fn a_join_hears_of_the_end() {
-    loom::model(|| {
+    model(|| {
         let it = setup(|_| {});
         let worker = thread::spawn({
             let (home, task) = (it.home.clone(), it.task);
@@ -184,7 +185,7 @@ fn a_join_hears_of_the_end() {
 
 #[test]
 fn a_join_hears_of_a_cancel() {
-    loom::model(|| {
+    model(|| {
         let it = setup(|_| {});
         let canceller = it.handle.canceller();
         let other = thread::spawn(move || canceller.cancel());
@@ -197,7 +198,7 @@ fn a_join_hears_of_a_cancel() {
 
 #[test]
 fn a_dropped_handle_drops_the_value_once() {
-    loom::model(|| {
+    model(|| {
         let it = setup(|_| {});
         let worker = thread::spawn({
             let (home, task) = (it.home.clone(), it.task);
@@ -212,7 +213,7 @@ fn a_dropped_handle_drops_the_value_once() {
 /// It is told of the start, and not with the end alone.
 #[test]
 fn who_waits_for_a_start_hears_of_it_while_the_task_runs() {
-    loom::model(|| {
+    model(|| {
         let seen = StopEvent::new();
         let it = setup({
             let seen = seen.clone();
@@ -230,7 +231,7 @@ fn who_waits_for_a_start_hears_of_it_while_the_task_runs() {
 
 #[test]
 fn a_look_at_a_slot_gets_a_living_task() {
-    loom::model(|| {
+    model(|| {
         let slot = Arc::new(Slot::new(false));
         // Before there is a task: that it is whole, the slot has to say.
         let looker = thread::spawn({

@@ -1,10 +1,11 @@
 //! Batches. A worker's pace is one when it begins, so that batches take back nothing; longer runs are further below.
 
-use super::{Captured, all_ended, bounded, cause, core, drain, spawn_worker, work};
+use super::{Captured, all_ended, cause, core, drain, spawn_worker, work};
 use crate::pool::runs::{Run, Runs};
 use crate::pool::shared::Core;
 use crate::report::TaskStatus;
 use crate::stop::StopEvent;
+use crate::sync::bounded;
 use crate::task::entry::Entry;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::{Draft, SlabRef};

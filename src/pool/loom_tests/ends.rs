@@ -1,11 +1,11 @@
 //! How a pool ends, against those who submit, and what is left to its workers.
 
-use super::{Captured, all_ended, bounded, cause, core, drain, spawn_worker, work};
+use super::{Captured, all_ended, cause, core, drain, spawn_worker, work};
 use crate::pool::ThreadPool;
 use crate::pool::worker;
 use crate::report::{Shutdown, TaskStatus};
 use crate::stop::StopEvent;
-use crate::sync::large_model;
+use crate::sync::{bounded, large_model, model};
 use crate::task::home::Host;
 use crate::task::life::{self};
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -40,7 +40,7 @@ fn a_submit_that_races_a_shutdown_is_refused_or_resolved() {
 #[test]
 fn a_submit_that_races_a_shutdown_ends_though_no_worker_has_time() {
     for mode in [Shutdown::CancelPending, Shutdown::StopAll] {
-        loom::model(move || {
+        model(move || {
             let core = core(1);
             let submitter = thread::spawn({
                 let core = core.clone();
@@ -55,7 +55,7 @@ fn a_submit_that_races_a_shutdown_ends_though_no_worker_has_time() {
 
 #[test]
 fn a_task_that_submits_while_the_pool_drains() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let worker = spawn_worker(&core, 0);
         let outer = core.submit(None, (), {
@@ -73,7 +73,7 @@ fn a_task_that_submits_while_the_pool_drains() {
 
 #[test]
 fn a_shutdown_that_leaves_the_drops_to_the_worker() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let dropped = Arc::new(AtomicUsize::new(0));
         let worker = spawn_worker(&core, 0);
@@ -90,7 +90,7 @@ fn a_shutdown_that_leaves_the_drops_to_the_worker() {
 /// A thread that is not to run code of the user's calls a task off, while the only worker ends.
 #[test]
 fn what_is_called_off_elsewhere_is_dropped_before_the_last_worker_has_ended() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let dropped = Arc::new(AtomicUsize::new(0));
         core.shared.thread_started();
@@ -161,7 +161,7 @@ impl Drop for Sets {
 /// tried.
 #[test]
 fn who_sets_the_pools_event_finds_what_was_submitted() {
-    loom::model(|| {
+    model(|| {
         let core = core(1);
         let setter = thread::spawn({
             let core = core.clone();
@@ -197,7 +197,7 @@ fn setting_the_pools_event_against_a_submit() {
 /// A worker that finds the event set does what the setter is about to do.
 #[test]
 fn no_task_begins_after_one_that_has_seen_the_event_that_the_pool_stops_with() {
-    loom::model(|| {
+    model(|| {
         let event = StopEvent::new();
         let mode = Shutdown::StopAll;
         let core = ThreadPool::builder().core(1, Some(&(event.clone(), mode)));

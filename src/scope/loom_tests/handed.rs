@@ -1,9 +1,10 @@
 //! Tasks of a scope that are handed back.
 
-use super::{Captured, Trace, bounded};
+use super::{Captured, Trace};
 use crate::pool::loom_tests::{core, counts, finish, spawn_worker, take_pending};
 use crate::report::TaskStatus;
 use crate::report::lane::Lane;
+use crate::sync::bounded;
 use crate::task::life;
 use crate::task::slot::Slot;
 use loom::sync::atomic::Ordering;

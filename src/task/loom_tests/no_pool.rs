@@ -2,6 +2,7 @@
 
 use super::{Counted, get};
 use crate::report::TaskStatus;
+use crate::sync::model;
 use crate::task::life::CancelOutcome;
 use crate::task::{PendingTask, TaskHandle};
 use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +24,7 @@ fn without_pool() -> (PendingTask, TaskHandle<Counted>, [Arc<AtomicUsize>; 3]) {
 
 #[test]
 fn a_task_without_a_pool_is_run_or_cancelled() {
-    loom::model(|| {
+    model(|| {
         let (task, handle, [runs, captures, values]) = without_pool();
         let executor = thread::spawn(move || task.run());
         let cancelled = handle.cancel();
@@ -43,7 +44,7 @@ fn a_task_without_a_pool_is_run_or_cancelled() {
 
 #[test]
 fn a_task_without_a_pool_is_run_cancelled_or_dropped() {
-    loom::model(|| {
+    model(|| {
         let (task, handle, [runs, captures, values]) = without_pool();
         let canceller = handle.canceller();
         let executor = thread::spawn(move || drop(task));
@@ -66,7 +67,7 @@ fn a_task_without_a_pool_is_run_cancelled_or_dropped() {
 
 #[test]
 fn of_an_executor_and_a_joiner_one_runs_a_task_without_a_pool() {
-    loom::model(|| {
+    model(|| {
         let (task, handle, [runs, captures, values]) = without_pool();
         let executor = thread::spawn(move || task.run());
         assert!(handle.join_or_run().is_ok());

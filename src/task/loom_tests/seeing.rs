@@ -2,6 +2,7 @@
 
 use super::{claim_and_run, setup, task_of};
 use crate::report::TaskStatus;
+use crate::sync::model;
 use crate::task::life::CancelOutcome;
 use loom::thread;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 /// Whoever drops a value that nobody wants does so after what came before the drop of the handle.
 #[test]
 fn the_drop_of_a_value_comes_after_that_of_the_handle() {
-    loom::model(|| {
+    model(|| {
         let place = place();
         let value = Adds(place.clone());
         let (home, task, handle) = task_of(move |_| value);
@@ -32,7 +33,7 @@ impl Drop for Adds {
 
 #[test]
 fn a_stop_is_seen_or_came_too_late() {
-    loom::model(|| {
+    model(|| {
         let it = setup(|stop| {
             let _ = stop.is_set();
         });
@@ -84,7 +85,7 @@ fn place() -> Place {
 
 #[test]
 fn a_task_that_is_seen_running_is_counted_so() {
-    loom::model(|| {
+    model(|| {
         let it = setup(|_| {});
         let looker = thread::spawn({
             let (home, handle) = (it.home.clone(), it.handle);
@@ -102,7 +103,7 @@ fn a_task_that_is_seen_running_is_counted_so() {
 /// Whoever is told that it came too late sees what the task did.
 #[test]
 fn a_cancel_that_comes_too_late_sees_what_the_task_did() {
-    loom::model(|| {
+    model(|| {
         let place = place();
         let it = setup({
             let place = place.clone();
@@ -123,7 +124,7 @@ fn a_cancel_that_comes_too_late_sees_what_the_task_did() {
 
 #[test]
 fn a_task_that_sees_its_cancel_sees_what_came_before() {
-    loom::model(|| {
+    model(|| {
         let place = place();
         let it = setup({
             let place = place.clone();
@@ -149,7 +150,7 @@ fn a_task_that_sees_its_cancel_sees_what_came_before() {
 
 #[test]
 fn who_sees_that_a_task_never_started_sees_what_came_before() {
-    loom::model(|| {
+    model(|| {
         let place = place();
         let it = setup(|_| {});
         let canceller = thread::spawn({

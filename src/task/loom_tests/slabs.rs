@@ -4,6 +4,7 @@ use super::{Counted, get};
 use crate::report::ledger::{Caller, Ledger};
 use crate::report::{TaskId, TaskStatus};
 use crate::stop::{StopCause, StopEvent};
+use crate::sync::{bounded, model};
 use crate::task::TaskHandle;
 use crate::task::home::{Home, HomeRef, Host};
 use crate::task::life::{self, CancelOutcome};
@@ -87,7 +88,7 @@ fn claim_and_run_all(home: &HomeRef, slab: &SlabRef) {
 
 #[test]
 fn a_task_of_a_batch_that_is_seen_running_is_counted_so() {
-    loom::model(|| {
+    model(|| {
         let it = slab_setup();
         let [first, _second] = it.handles;
         let looker = thread::spawn({
@@ -105,9 +106,7 @@ fn a_task_of_a_batch_that_is_seen_running_is_counted_so() {
 
 #[test]
 fn a_slab_is_freed_once_whoever_lets_go_last() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(|| {
+    bounded(2).check(|| {
         let it = slab_setup();
         let [first, second] = it.handles;
         let event = first.stop_event();
@@ -133,9 +132,7 @@ fn a_slab_is_freed_once_whoever_lets_go_last() {
 
 #[test]
 fn of_the_tasks_of_a_slab_each_is_cancelled_alone() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(|| {
+    bounded(2).check(|| {
         let it = slab_setup();
         let [first, second] = it.handles;
         let worker = thread::spawn({
@@ -166,9 +163,7 @@ fn of_the_tasks_of_a_slab_each_is_cancelled_alone() {
 /// A look at the slot of a worker that walks along a slab gets one of its tasks, alive.
 #[test]
 fn a_look_at_a_slab_gets_a_living_task() {
-    let mut model = loom::model::Builder::new();
-    model.preemption_bound = Some(2);
-    model.check(|| {
+    bounded(2).check(|| {
         let it = slab_setup();
         let ids = it.handles.each_ref().map(TaskHandle::id);
         for handle in &it.handles {

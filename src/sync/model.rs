@@ -1,11 +1,12 @@
 //! What runs in models: loom's things with the interface of the real ones, and what loom does not have.
 #![allow(unsafe_code, reason = "the stand-in of a queue without locks")]
 
+mod atomics;
+
+pub(crate) use self::atomics::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize};
 pub(crate) use loom::cell::UnsafeCell;
 pub(crate) use loom::hint::spin_loop;
-pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence,
-};
+pub(crate) use loom::sync::atomic::{Ordering, fence};
 pub(crate) use loom::thread::{ThreadId, yield_now};
 
 /// Tries all that the threads in `body` can do to each other, with as many preemptions as `LOOM_MAX_PREEMPTIONS` says.
@@ -44,7 +45,10 @@ fn builder() -> loom::model::Builder {
             std::process::abort();
         }));
     });
-    loom::model::Builder::new()
+    let mut model = loom::model::Builder::new();
+    // Against runs that never end. With every order there are twice as many as loom allows for.
+    model.max_branches = 10_000;
+    model
 }
 
 /// As the real one.

@@ -95,12 +95,17 @@ fn setup(work: impl FnOnce(&StopEvent) + Send + 'static) -> Setup {
 
 /// What a worker does with a task that it has taken from the queue.
 fn claim_and_run(home: &HomeRef, task: TaskRef) {
+    claim_and_run_in(home, task, &Slot::new(false));
+}
+
+/// As `claim_and_run`, and who looks at the slot sees the task.
+fn claim_and_run_in(home: &HomeRef, task: TaskRef, slot: &Slot) {
     let lane = home.ledger.lane(0);
     lane.enter();
     let claimed = life::claim(task);
     lane.leave(claimed.is_ok());
     if let Ok(claimed) = claimed {
-        claimed.run(lane, &Slot::new(false));
+        claimed.run(lane, slot);
     }
 }
 
@@ -254,5 +259,29 @@ fn a_look_at_a_slot_gets_a_living_task() {
         looker.join().unwrap();
         assert!(slot.look().is_none());
         assert_eq!((get(&it.closures), get(&it.values)), (1, 1));
+    });
+}
+
+/// As the task of a worker that waits for another one, and runs it itself.
+#[test]
+fn a_look_at_what_is_shown_in_place_of_another_task_gets_it_whole() {
+    model(|| {
+        let slot = Arc::new(Slot::new(false));
+        let looker = thread::spawn({
+            let slot = Arc::clone(&slot);
+            move || {
+                assert!(
+                    slot.look()
+                        .is_none_or(|task| task.state().load().has_begun())
+                )
+            }
+        });
+        let outer = setup(|_| {});
+        assert!(life::claim(outer.task.clone()).is_ok());
+        slot.showing(&outer.task, || {
+            let inner = setup(|_| {});
+            claim_and_run_in(&inner.home, inner.task, &slot);
+        });
+        looker.join().unwrap();
     });
 }

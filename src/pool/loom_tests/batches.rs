@@ -1,11 +1,12 @@
 //! Batches. A worker's pace is one when it begins, so that batches take back nothing; longer runs are further below.
 
-use super::{Captured, all_ended, cause, core, drain, spawn_worker, work};
+use super::{Captured, all_ended, cause, core, drain, is_empty, spawn_worker, work};
 use crate::pool::runs::{Run, Runs};
 use crate::pool::shared::Core;
 use crate::report::TaskStatus;
+use crate::report::ledger::Caller;
 use crate::stop::StopEvent;
-use crate::sync::bounded;
+use crate::sync::{bounded, model};
 use crate::task::entry::Entry;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::{Draft, SlabRef};
@@ -114,7 +115,7 @@ where
     let first = core
         .home
         .ledger
-        .admit(crate::report::ledger::Caller::Outside, draft.len() as u64)
+        .admit(Caller::Outside, draft.len() as u64)
         .unwrap();
     // SAFETY: closures and values are `'static`, and there are some.
     let slab = unsafe { draft.finish(first, first, true, None) };
@@ -141,6 +142,29 @@ fn a_worker_that_ends_has_seen_what_was_pushed_before() {
             handle.cancel();
         }
         worker.join().unwrap();
+        all_ended(&core);
+    });
+}
+
+/// The last look of a worker alone: of all that goes before it in the model above, loom leaves out the run in which that look
+/// is the first to see the end.
+#[test]
+fn who_sees_that_it_is_over_sees_what_was_pushed_before() {
+    model(|| {
+        let core = core(1);
+        let (slab, mut handles) = slab(&core, [|_: &StopEvent| ()]);
+        drain(&core);
+        let looker = {
+            let core = core.clone();
+            thread::spawn(move || core.shared.may_end() && is_empty(&core))
+        };
+        let handle = handles.remove(0);
+        let canceller = thread::spawn(move || handle.cancel());
+        core.push(Entry::of_slab(slab));
+        canceller.join().unwrap();
+        if !looker.join().unwrap() {
+            work(core.clone(), 0);
+        }
         all_ended(&core);
     });
 }
@@ -267,5 +291,29 @@ fn a_run_is_in_reach_of_a_shutdown() {
         assert!(runs.is_empty());
         let stats = core.home.ledger.stats();
         assert_eq!((stats.never_started, stats.done()), (never as u64, 3));
+    });
+}
+
+/// What a worker counts of the tasks that it has in its hand, for which it does not look at the queue.
+#[test]
+fn the_law_holds_while_a_worker_walks_along_a_run() {
+    model(|| {
+        let core = core(1);
+        core.home.ledger.admit(Caller::Outside, 2).unwrap();
+        let counted = thread::spawn({
+            let core = core.clone();
+            move || {
+                let lane = core.home.ledger.lane(0);
+                lane.enter();
+                lane.leave(true);
+                lane.complete();
+                lane.begin();
+                lane.leave(true);
+                lane.complete();
+            }
+        });
+        let stats = core.home.ledger.stats();
+        assert!(stats.running <= 1, "{stats:?}");
+        counted.join().unwrap();
     });
 }

@@ -1,7 +1,9 @@
 //! Tasks without a pool.
 
+use super::seeing::place;
 use super::{Counted, get};
 use crate::report::TaskStatus;
+use crate::stop::StopEvent;
 use crate::sync::model;
 use crate::task::life::CancelOutcome;
 use crate::task::{PendingTask, TaskHandle};
@@ -74,5 +76,36 @@ fn of_an_executor_and_a_joiner_one_runs_a_task_without_a_pool() {
         executor.join().unwrap();
         assert_eq!(get(&runs), 1);
         assert_eq!((get(&captures), get(&values)), (1, 1));
+    });
+}
+
+/// It waits until it is called off, which comes when somebody has heard that it has begun.
+#[test]
+fn who_waits_for_the_start_of_a_task_without_a_pool_hears_of_it() {
+    model(|| {
+        let (task, handle) = PendingTask::new(StopEvent::wait);
+        let executor = thread::spawn(move || task.run());
+        handle.wait_started();
+        handle.cancel();
+        assert_eq!(executor.join().unwrap(), TaskStatus::Cancelled);
+    });
+}
+
+#[test]
+fn who_sees_that_a_task_without_a_pool_has_begun_sees_what_came_before() {
+    model(|| {
+        let place = place();
+        let (task, handle) = PendingTask::new(|_| ());
+        let executor = thread::spawn({
+            let place = place.clone();
+            move || {
+                place.add();
+                task.run()
+            }
+        });
+        if handle.status() != TaskStatus::Pending {
+            place.add();
+        }
+        executor.join().unwrap();
     });
 }

@@ -60,7 +60,7 @@ fn a_stop_is_seen_or_came_too_late() {
 
 /// A place that loom watches: an access that races with another one fails the model.
 #[derive(Clone, Debug)]
-struct Place(Arc<loom::cell::UnsafeCell<u32>>);
+pub(super) struct Place(Arc<loom::cell::UnsafeCell<u32>>);
 
 #[allow(unsafe_code, reason = "loom finds out whether that is so")]
 mod place {
@@ -72,14 +72,14 @@ mod place {
     unsafe impl Sync for Place {}
 
     impl Place {
-        pub(super) fn add(&self) {
+        pub(in crate::task::loom_tests) fn add(&self) {
             // SAFETY: as above.
             self.0.with_mut(|it| unsafe { *it += 1 });
         }
     }
 }
 
-fn place() -> Place {
+pub(super) fn place() -> Place {
     Place(Arc::new(loom::cell::UnsafeCell::new(0)))
 }
 

@@ -2,8 +2,7 @@
 
 use super::{StopBarrier, StopCondvar};
 use crate::StopEvent;
-use crate::sync::model;
-use crate::sync::{Mutex, bounded};
+use crate::sync::{Mutex, bounded, model};
 use loom::thread;
 use std::sync::Arc;
 

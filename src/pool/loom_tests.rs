@@ -12,10 +12,9 @@ use super::shared::Core;
 use super::worker;
 use crate::report::{Shutdown, Stats, TaskStatus};
 use crate::stop::{StopCause, StopEvent, StopReason};
-use crate::sync::{bounded, large_model, model};
+use crate::sync::{AtomicUsize, Ordering, bounded, large_model, model};
 use crate::task::TaskHandle;
 use crate::task::cell::TaskRef;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
 

@@ -10,10 +10,9 @@ use crate::pool::loom_tests::{
     core, drain, finish, is_empty, spawn_worker, started, stop_and_leave, work,
 };
 use crate::stop::{StopCause, StopReason};
-use crate::sync::bounded;
+use crate::sync::{AtomicUsize, Ordering, bounded};
 use crate::task::TaskHandle;
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::future::Future;
 use std::panic::Location;

@@ -1,8 +1,7 @@
 //! Models of the stop event: setting it against those who wait, poll, and set it too.
 
 use super::{StopEvent, StopReason};
-use crate::sync::{large_model, model};
-use loom::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering, large_model, model};
 use loom::thread;
 use std::future::Future;
 use std::pin::Pin;

@@ -6,13 +6,12 @@ use crate::pool::shared::Core;
 use crate::report::TaskStatus;
 use crate::report::ledger::Caller;
 use crate::stop::StopEvent;
-use crate::sync::{bounded, model};
+use crate::sync::{AtomicUsize, Ordering, bounded, model};
 use crate::task::entry::Entry;
 use crate::task::life::{self, Doomed};
 use crate::task::slab::{Draft, SlabRef};
 use crate::task::slot::Slot;
 use crate::task::{Outcome, TaskHandle};
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
@@ -300,20 +299,20 @@ fn the_law_holds_while_a_worker_walks_along_a_run() {
     model(|| {
         let core = core(1);
         core.home.ledger.admit(Caller::Outside, 2).unwrap();
-        let counted = thread::spawn({
+        let looker = thread::spawn({
             let core = core.clone();
             move || {
-                let lane = core.home.ledger.lane(0);
-                lane.enter();
-                lane.leave(true);
-                lane.complete();
-                lane.begin();
-                lane.leave(true);
-                lane.complete();
+                let stats = core.home.ledger.stats();
+                assert!(stats.running <= 1, "{stats:?}");
             }
         });
-        let stats = core.home.ledger.stats();
-        assert!(stats.running <= 1, "{stats:?}");
-        counted.join().unwrap();
+        let lane = core.home.ledger.lane(0);
+        lane.enter();
+        lane.leave(true);
+        lane.complete();
+        lane.begin();
+        lane.leave(true);
+        lane.complete();
+        looker.join().unwrap();
     });
 }

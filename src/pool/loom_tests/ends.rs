@@ -5,10 +5,9 @@ use crate::pool::ThreadPool;
 use crate::pool::worker;
 use crate::report::{Shutdown, TaskStatus};
 use crate::stop::StopEvent;
-use crate::sync::{bounded, large_model, model};
+use crate::sync::{AtomicUsize, Ordering, bounded, large_model, model};
 use crate::task::home::Host;
 use crate::task::life::{self};
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
 

@@ -4,10 +4,9 @@ use super::{Captured, Trace};
 use crate::pool::loom_tests::{core, counts, finish, spawn_worker, take_pending};
 use crate::report::TaskStatus;
 use crate::report::lane::Lane;
-use crate::sync::bounded;
+use crate::sync::{Ordering, bounded};
 use crate::task::life;
 use crate::task::slot::Slot;
-use loom::sync::atomic::Ordering;
 use loom::thread;
 use std::sync::Arc;
 

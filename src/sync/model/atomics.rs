@@ -1,10 +1,11 @@
 //! loom's atomics, and how to mend a hole in its search.
 //!
 //! loom tries a store of one thread before a load of another if that load was the latest access. When the storing thread
-//! has itself loaded the same atomic since, as counters with one writer and loops of exchanges do, it does not look further
-//! back, and leaves out the runs in which the store comes first, unless something else brings them about. With
-//! `LOOM_EVERY_ORDER` set each access follows one to an atomic beside it, which loom takes for a change. That is relaxed, and
-//! orders nothing; but no two accesses are taken for independent any more. It takes several times as long.
+//! has itself loaded the same atomic since, as counters with one writer and loops of exchanges do, or is ordered behind another
+//! thread that has, it does not look further back, and leaves out the runs in which the store comes first, unless something else
+//! brings them about. With `LOOM_EVERY_ORDER` set, before each access there is one to an atomic beside it, which loom takes
+//! for a change, so that no two are taken for independent. It is an exchange that fails: it stores nothing that
+//! anybody could be ordered behind. All this takes several times as long.
 
 use loom::sync::atomic::{self, AtomicBool as Order, Ordering};
 use std::env;
@@ -37,7 +38,8 @@ macro_rules! atomics {
 
             fn it(&self) -> &atomic::$name$(<$param>)? {
                 if every_order() {
-                    self.order.swap(true, Ordering::Relaxed);
+                    // It is never set.
+                    let _ = self.order.compare_exchange(true, false, Ordering::Relaxed, Ordering::Relaxed);
                 }
                 &self.it
             }
@@ -96,6 +98,12 @@ atomics! {
 
 macro_rules! arithmetic {
     ($($name:ident: $value:ty: $($method:ident)*;)*) => {$(
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new(<$value>::default())
+            }
+        }
+
         #[allow(dead_code, reason = "all have the same")]
         impl $name {$(
             pub(crate) fn $method(&self, value: $value, ordering: Ordering) -> $value {

@@ -4,10 +4,9 @@ use super::seeing::place;
 use super::{Counted, get};
 use crate::report::TaskStatus;
 use crate::stop::StopEvent;
-use crate::sync::model;
+use crate::sync::{AtomicUsize, Ordering, model};
 use crate::task::life::CancelOutcome;
 use crate::task::{PendingTask, TaskHandle};
-use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use std::sync::Arc;
 
@@ -96,16 +95,16 @@ fn who_sees_that_a_task_without_a_pool_has_begun_sees_what_came_before() {
     model(|| {
         let place = place();
         let (task, handle) = PendingTask::new(|_| ());
-        let executor = thread::spawn({
+        let looker = thread::spawn({
             let place = place.clone();
             move || {
-                place.add();
-                task.run()
+                if handle.status() != TaskStatus::Pending {
+                    place.add();
+                }
             }
         });
-        if handle.status() != TaskStatus::Pending {
-            place.add();
-        }
-        executor.join().unwrap();
+        place.add();
+        task.run();
+        looker.join().unwrap();
     });
 }

@@ -233,6 +233,25 @@ fn events_dropped_at_their_deadline() {
     });
 }
 
+/// The others most likely lie where the dropped one lay.
+#[test]
+fn the_deadline_of_a_dropped_event_sets_no_other() {
+    finishes(|| {
+        for _ in 0..50 {
+            let at = Instant::now() + Duration::from_millis(1);
+            let event = StopEvent::new();
+            event.set_at(at);
+            drop(event);
+            let others: [StopEvent; 8] = std::array::from_fn(|_| StopEvent::new());
+            // Deadlines are served in order.
+            let later = StopEvent::new();
+            later.set_at(at + Duration::from_micros(1));
+            later.wait();
+            assert!(others.iter().all(|other| !other.peek()));
+        }
+    });
+}
+
 #[test]
 fn what_hangs_on_a_dropped_event_goes_with_it_and_not_at_the_deadline() {
     let drops = DropCounter::new();

@@ -749,14 +749,18 @@ fn a_report_has_as_many_ids_as_it_counts() {
         task.wait_started();
         for _ in 0..reports {
             let report = pool.shutdown_timeout(Shutdown::Drain, Duration::ZERO);
-            let counted = report.submitted() + report.refused();
             let open = [TaskStatus::Pending, TaskStatus::Running];
             let open: usize = open.map(|it| report.ids(it).count()).iter().sum();
+            let listed = (all_ids(&report).len() + open) as u64;
             assert_eq!(
-                (all_ids(&report).len() + open) as u64,
-                counted,
+                (listed, 0),
+                (report.submitted(), report.refused()),
                 "{report:?}"
             );
+            // A look at all ids takes longer the more there are, and meanwhile there will be more.
+            if listed > 100_000 {
+                break;
+            }
         }
         task.cancel();
         assert_eq!(task.outcome().status(), TaskStatus::Cancelled);

@@ -17,9 +17,10 @@ use loom::thread;
 use std::any::Any;
 use std::sync::Arc;
 
-struct NoHost;
+/// A host without a pool, with something that is dropped with it.
+struct NoHost<X = ()>(X);
 
-impl Host for NoHost {
+impl<X: Send + Sync> Host for NoHost<X> {
     fn left_queue(&self, _home: &Home, _husks: usize) {}
     fn leave(&self, _home: &Home, doomed: life::Doomed) {
         doomed.drop_closure();
@@ -53,7 +54,7 @@ struct Setup {
 fn task_of<T: Send + 'static>(
     closure: impl FnOnce(&StopEvent) -> T + Send + 'static,
 ) -> (HomeRef, TaskRef, TaskHandle<T>) {
-    let home = HomeRef::new(None, Ledger::new(1, 10, false), Arc::new(NoHost));
+    let home = HomeRef::new(None, Ledger::new(1, 10, false), Arc::new(NoHost(())));
     let birth = Birth {
         parent: home.node().clone(),
         id: home.ledger.admit(Caller::Outside, 1).unwrap(),

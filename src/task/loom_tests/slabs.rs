@@ -1,32 +1,17 @@
 //! Tasks of a batch, which share their memory.
 
-use super::{Counted, get};
+use super::{Counted, NoHost, get};
+use crate::report::TaskStatus;
 use crate::report::ledger::{Caller, Ledger};
-use crate::report::{TaskId, TaskStatus};
-use crate::stop::{StopCause, StopEvent};
+use crate::stop::StopEvent;
 use crate::sync::{AtomicUsize, bounded, model};
 use crate::task::TaskHandle;
-use crate::task::home::{Home, HomeRef, Host};
+use crate::task::home::HomeRef;
 use crate::task::life::{self, CancelOutcome};
 use crate::task::slab::{Draft, SlabRef};
 use crate::task::slot::Slot;
 use loom::thread;
-use std::any::Any;
 use std::sync::Arc;
-
-/// Counts its own drop, which is that of the home.
-struct CountedHost(#[expect(dead_code, reason = "it is there to be dropped")] Counted);
-
-impl Host for CountedHost {
-    fn left_queue(&self, _home: &Home, _husks: usize) {}
-    fn leave(&self, _home: &Home, doomed: life::Doomed) {
-        doomed.drop_closure();
-    }
-    fn stop(&self, _home: &Home, _cause: &StopCause, raise: &mut dyn FnMut()) {
-        raise();
-    }
-    fn unhandled_panic(&self, _id: TaskId, _name: Option<&str>, _payload: &(dyn Any + Send)) {}
-}
 
 /// A batch of two, whose slab holds the last reference to the home.
 struct SlabSetup {
@@ -42,7 +27,7 @@ struct SlabSetup {
 fn slab_setup() -> SlabSetup {
     let count = || Arc::new(AtomicUsize::new(0));
     let (closures, values, homes) = (count(), count(), count());
-    let host = Arc::new(CountedHost(Counted(Arc::clone(&homes))));
+    let host = Arc::new(NoHost(Counted(Arc::clone(&homes))));
     let home = HomeRef::new(None, Ledger::new(1, 10, false), host);
     let mut draft = Draft::new(home.node().clone(), 2);
     for _ in 0..2 {
